@@ -1,0 +1,48 @@
+/** Routes of volumes and moments. */
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import { formatSize } from "../base/units.ts";
+import { routes } from "../contract/contract.ts";
+import { parseMoment } from "../volume/moment.ts";
+import type { ApiContext, ApiEnv } from "./appliance.ts";
+import { recordEvent } from "./record.ts";
+import { wireMoment, wireVolume } from "./wire.ts";
+
+export function registerVolumeRoutes(app: OpenAPIHono<ApiEnv>, context: ApiContext): void {
+  const { volumes } = context;
+  const tell = (kind: string, subject: string, message: string): void =>
+    recordEvent(context, { level: "info", kind, subject, message });
+
+  app.openapi(routes.listVolumes, (c) => {
+    const sorted = volumes.list().sort((a, b) => (a.name < b.name ? -1 : 1));
+    return c.json({ volumes: sorted.map(wireVolume) }, 200);
+  });
+
+  app.openapi(routes.createVolume, async (c) => {
+    const { name, sizeBytes } = c.req.valid("json");
+    const info = await volumes.create(name, sizeBytes);
+    tell("volume-created", name, `volume ${name} was created with ${formatSize(sizeBytes)}`);
+    return c.json(wireVolume(info), 201, { location: `/v1/volumes/${name}` });
+  });
+
+  app.openapi(routes.getVolume, (c) => c.json(wireVolume(volumes.get(c.req.valid("param").name)), 200));
+
+  app.openapi(routes.resizeVolume, async (c) => {
+    const { name } = c.req.valid("param");
+    const { sizeBytes, force } = c.req.valid("json");
+    const info = await volumes.resize(name, sizeBytes, { force: force ?? false });
+    tell("volume-resized", name, `volume ${name} was resized to ${formatSize(sizeBytes)}`);
+    return c.json(wireVolume(info), 200);
+  });
+
+  app.openapi(routes.deleteVolume, async (c) => {
+    const { name } = c.req.valid("param");
+    await volumes.delete(name, { force: c.req.valid("query").force ?? false });
+    tell("volume-deleted", name, `volume ${name} and its history were deleted`);
+    return c.body(null, 204);
+  });
+
+  app.openapi(routes.resolveMoment, async (c) => {
+    const moment = parseMoment(c.req.valid("query").at);
+    return c.json(wireMoment(await volumes.resolve(c.req.valid("param").name, moment)), 200);
+  });
+}

@@ -1,0 +1,51 @@
+/** `sternway serve`: the daemon. What it does lives above this floor; here are its options. */
+import type { Command } from "commander";
+import { collect } from "./arguments.ts";
+import { examples, invocation, type Context, type ServeAddresses } from "./context.ts";
+import { facts } from "./text.ts";
+
+interface ServeOptions {
+  http?: string;
+  nbd?: string[];
+  logLevel?: string;
+  logFormat?: string;
+}
+
+export function registerServe(program: Command, context: Context): void {
+  examples(
+    program
+      .command("serve")
+      .description(
+        "run the daemon on a data folder, which is made if it is not there; SIGTERM or Ctrl-C ends it cleanly",
+      )
+      .option("--http <host:port>", "where HTTP listens (loopback only), or off")
+      .option(
+        "--nbd <address>",
+        "an address for block clients besides DIR/nbd.sock: unix:PATH or HOST:PORT; repeatable",
+        collect,
+      )
+      .option("--log-level <level>", "debug, info, warn or error")
+      .option("--log-format <format>", "json, pretty or auto")
+      .action(async (options: ServeOptions, command: Command) => {
+        const run = invocation(context, command);
+        const dataDir = run.dataDir();
+        // The log goes to standard error; this is for whoever started it, or for the program that waits for it.
+        const onReady = (addresses: ServeAddresses): void => {
+          const lines: [string, string][] = [
+            ["control", addresses.control],
+            ...addresses.nbd.map((address): [string, string] => ["blocks (NBD)", address]),
+            ["HTTP", addresses.http ?? "off"],
+          ];
+          run.print({ dataDir, ...addresses }, `Sternway serves ${dataDir}\n${facts(lines)}`);
+        };
+        await run.services.serve({ dataDir, flags: options, onReady });
+      }),
+    "sternway serve --data /srv/sternway",
+    "sternway serve --data ./var --nbd unix:/run/sternway.sock --nbd 127.0.0.1:10809",
+  ).addHelpText(
+    "after",
+    "\nDIR/config.json sets the same and more, among it TLS for NBD (nbd.tls: certFile,\n" +
+      "keyFile, caFile). NBD without TLS on an address other than loopback lets\n" +
+      "everyone there read and write every volume.",
+  );
+}

@@ -1,0 +1,124 @@
+/** `sternway volume create|list|show|resize|delete` */
+import type { Command } from "commander";
+import { formatSize } from "../base/units.ts";
+import type { WireVolume } from "../contract/contract.ts";
+import { sizeArgument } from "./arguments.ts";
+import { examples, invocation, type Context } from "./context.ts";
+import { count, facts, showTime, table } from "./text.ts";
+
+export function registerVolume(program: Command, context: Context): void {
+  const volume = program.command("volume").description("create, list, show, resize and delete volumes");
+
+  examples(
+    volume
+      .command("create")
+      .description("create an empty volume")
+      .argument("<name>", "1 to 64 of a-z A-Z 0-9 . _ -")
+      .argument("<size>", "such as 10G", sizeArgument)
+      .action(async (name: string, sizeBytes: number, _options, command: Command) => {
+        const run = invocation(context, command);
+        const created = await run.client().createVolume(name, sizeBytes);
+        run.print(created, `created ${name}, ${formatSize(created.sizeBytes)}: write to it as NBD export ${name}\n`);
+      }),
+    "sternway volume create web1 10G --data /srv/sternway",
+  );
+
+  examples(
+    volume
+      .command("list")
+      .description("list the volumes")
+      .action(async (_options, command: Command) => {
+        const run = invocation(context, command);
+        const volumes = await run.client().volumes();
+        run.print(
+          { volumes },
+          volumes.length === 0 ? "no volumes yet: `sternway volume create NAME SIZE`\n" : volumeTable(volumes),
+        );
+      }),
+    "sternway volume list",
+    "sternway volume list --json",
+  );
+
+  examples(
+    volume
+      .command("show")
+      .description("show one volume")
+      .argument("<name>")
+      .action(async (name: string, _options, command: Command) => {
+        const run = invocation(context, command);
+        const info = await run.client().volume(name);
+        run.print(info, volumeFacts(info));
+      }),
+    "sternway volume show web1",
+  );
+
+  examples(
+    volume
+      .command("resize")
+      .description("grow or shrink a volume; older moments keep what shrinking cuts off")
+      .argument("<name>")
+      .argument("<size>", "such as 20G", sizeArgument)
+      .option("--force", "shrink although a client is attached")
+      .action(async (name: string, sizeBytes: number, options: { force?: boolean }, command: Command) => {
+        const run = invocation(context, command);
+        const info = await run.client().resizeVolume(name, sizeBytes, options);
+        run.print(info, `${name} has ${formatSize(info.sizeBytes)} now\n`);
+      }),
+    "sternway volume resize web1 20G",
+  );
+
+  examples(
+    volume
+      .command("delete")
+      .description("delete a volume and all its history; branches of it stay")
+      .argument("<name>")
+      .option("--force", "although a client is attached")
+      .action(async (name: string, options: { force?: boolean }, command: Command) => {
+        const run = invocation(context, command);
+        await run.client().deleteVolume(name, options);
+        run.print({ deleted: name }, `deleted ${name}\n`);
+      }),
+    "sternway volume delete web1",
+  );
+}
+
+function volumeTable(volumes: readonly WireVolume[]): string {
+  return table(
+    [
+      { title: "name" },
+      { title: "size", align: "right" },
+      { title: "last lsn", align: "right" },
+      { title: "clients", align: "right" },
+      { title: "last written" },
+    ],
+    volumes.map((info) => [
+      info.name,
+      formatSize(info.sizeBytes),
+      String(info.lastLsn),
+      String(info.attached),
+      info.lastWriteAt.replace(/\.\d+Z$/, "Z"),
+    ]),
+  );
+}
+
+/** The page of one volume; also printed by `branch`. */
+export function volumeFacts(info: WireVolume): string {
+  return facts([
+    ["name", info.name],
+    ["size", `${formatSize(info.sizeBytes)} (${info.sizeBytes} bytes)`],
+    ["created", `${showTime(info.createdAt)}, lsn ${info.createdLsn}`],
+    ...(info.origin === undefined ? [] : [["branch of", `${info.origin.volume}@lsn:${info.origin.lsn}`] as const]),
+    ["last written", `${showTime(info.lastWriteAt)}, lsn ${info.lastLsn}`],
+    ["last flush point", info.lastFlushLsn === 0 ? "none yet" : `lsn ${info.lastFlushLsn}`],
+    ...(info.rolledBack === undefined
+      ? []
+      : [
+          [
+            "rolled back",
+            `${showTime(info.rolledBack.at)}, to lsn ${info.rolledBack.toLsn}; undo: lsn:${info.rolledBack.atLsn - 1}`,
+          ] as const,
+        ]),
+    ["bookmarks", String(info.bookmarkCount)],
+    ["attached", info.attached === 0 ? "no client" : count(info.attached, "client")],
+  ]);
+}

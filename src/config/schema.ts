@@ -1,0 +1,109 @@
+/**
+ * What can be configured: every key, its range and its default. `config.ts` reads it from the file, the environment and
+ * the flags. Sizes are integers of bytes or text such as `64MiB`.
+ */
+import { z } from "zod";
+import { parseSize } from "../base/units.ts";
+import { parseHttpListen, parseNbdListen } from "./listen.ts";
+
+/** A size within a range, as a number of bytes or as people write it. */
+function size(minBytes: number, maxBytes: number, defaultText: string) {
+  const fallback = parseSize(defaultText) ?? minBytes;
+  return z
+    .union([z.int(), z.string()], { error: "must be a size such as 64MiB, or bytes" })
+    .transform((value, context) => {
+      const bytes = typeof value === "number" ? value : parseSize(value);
+      if (bytes !== undefined && bytes >= minBytes && bytes <= maxBytes) return bytes;
+      context.addIssue({ code: "custom", message: `must be a size from ${text(minBytes)} to ${text(maxBytes)}` });
+      return z.NEVER;
+    })
+    .prefault(fallback);
+}
+
+function text(bytes: number): string {
+  for (const [unit, name] of [
+    [2 ** 40, "TiB"],
+    [2 ** 30, "GiB"],
+    [2 ** 20, "MiB"],
+    [2 ** 10, "KiB"],
+  ] as const) {
+    if (bytes >= unit && bytes % unit === 0) return `${bytes / unit}${name}`;
+  }
+  return `${bytes}B`;
+}
+
+/** A string that a function reads; the function's sentence is the error. */
+function readBy<Value>(read: (text: string) => Value | { error: string }) {
+  return z.string().transform((value, context) => {
+    const result = read(value);
+    if (typeof result === "object" && result !== null && "error" in result) {
+      context.addIssue({ code: "custom", message: result.error });
+      return z.NEVER;
+    }
+    return result as Exclude<Value, { error: string }>;
+  });
+}
+
+const file = z.string().min(1, "must be a path");
+
+const tlsSchema = z
+  .strictObject({
+    /** PEM, with the chain. */
+    certFile: file,
+    /** PEM. */
+    keyFile: file,
+    /** PEM: who signs clients' certificates. */
+    caFile: file.optional(),
+    /** Nobody gets in without TLS. */
+    required: z.boolean().default(true),
+    /** `require`: only clients with a certificate signed by caFile. */
+    clientCertificates: z.enum(["ignore", "require"]).default("ignore"),
+  })
+  .refine((tls) => tls.clientCertificates === "ignore" || tls.caFile !== undefined, {
+    path: ["caFile"],
+    message: 'must be set when clientCertificates is "require"',
+  });
+
+export const configSchema = z.strictObject({
+  nbd: z
+    .strictObject({
+      /** Beside the socket nbd.sock in the data folder, which is always there. */
+      listen: z.array(readBy(parseNbdListen)).max(16).default([]),
+      tls: tlsSchema.optional(),
+      /** Each session may hold one 32 MiB request. */
+      sessionsMax: z.int().min(1).max(4096).default(128),
+    })
+    .prefault({}),
+  http: z
+    .strictObject({
+      /** Loopback only; `off` leaves the control socket alone. */
+      listen: readBy(parseHttpListen).prefault("127.0.0.1:7480"),
+    })
+    .prefault({}),
+  storage: z
+    .strictObject({
+      journalFileBytes: size(4 * 2 ** 20, 2 ** 30, "64MiB"),
+      /** Two are the least: one fills while one is sealed. */
+      journalFilesMax: z.int().min(2).max(1024).default(32),
+      /** A group must hold the largest request, 32 MiB. */
+      groupBytesMax: size(2 ** 20, 64 * 2 ** 20, "4MiB"),
+      /** How long a lone plain write may wait for company before it is written to disk. */
+      groupLingerMs: z.number().min(0).max(1000).default(2),
+      frameCacheBytes: size(4 * 2 ** 20, 2 ** 40, "64MiB"),
+      pageCacheBytes: size(4 * 2 ** 20, 2 ** 40, "64MiB"),
+      fingerprintBudgetBytes: size(2 ** 20, 2 ** 40, "128MiB"),
+      /** Below this much free space writes are refused, so that what was answered can still be sealed. */
+      freeSpaceReserveBytes: size(64 * 2 ** 20, 2 ** 40, "256MiB"),
+    })
+    .prefault({}),
+  log: z
+    .strictObject({
+      level: z.enum(["debug", "info", "warn", "error"]).default("info"),
+      /** `auto`: pretty on a terminal, JSON lines otherwise. */
+      format: z.enum(["auto", "json", "pretty"]).default("auto"),
+    })
+    .prefault({}),
+});
+
+export type Config = z.output<typeof configSchema>;
+export type TlsConfig = z.output<typeof tlsSchema>;

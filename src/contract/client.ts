@@ -1,0 +1,156 @@
+/** The typed client of the API: one method per route. The CLI uses it over the control socket; later the console. */
+import { SternwayError } from "../base/errors.ts";
+import {
+  checkLineSchema,
+  diskListSchema,
+  eventListSchema,
+  healthSchema,
+  jobListSchema,
+  vaultStatusSchema,
+  type CheckRequest,
+} from "./appliance.ts";
+import { bookmarkListSchema, bookmarkSchema, diffLineSchema, rollbackSchema } from "./history.ts";
+import { extentLineSchema, IMAGE_LSN_HEADER, IMAGE_TIME_HEADER } from "./image.ts";
+import { flushPointListSchema, timelineSchema } from "./timeline.ts";
+import { send, sendForJson, sendForLines, type ClientTarget } from "./transport.ts";
+import { resolvedMomentSchema } from "./fields.ts";
+import { volumeListSchema, volumeSchema } from "./volumes.ts";
+
+export type { ClientTarget } from "./transport.ts";
+
+/** What an image's headers tell. */
+export interface ImageFacts {
+  sizeBytes: number;
+  lsn: number;
+  /** RFC 3339 */
+  time: string;
+}
+
+export interface ImageStream extends ImageFacts {
+  /** The bytes asked for; pull-driven, so reading slowly slows the appliance. Cancel it to stop early. */
+  body: ReadableStream<Uint8Array>;
+}
+
+type Page = { before?: number; limit?: number };
+
+const volumePath = (name: string): string => `/v1/volumes/${encodeURIComponent(name)}`;
+
+/**
+ * A client of one appliance. It holds no connection and needs no closing.
+ *
+ * Every method throws SternwayError with the kind, message and facts of the appliance's problem document
+ * (`facts.todo` says what to do next), and `unavailable` when nobody answers. Sizes are bytes, times RFC 3339, moments text.
+ */
+export function createClient(target: ClientTarget) {
+  return {
+    health: () => sendForJson(target, { method: "GET", path: "/healthz" }, healthSchema),
+    metrics: async () => (await send(target, { method: "GET", path: "/metrics" })).text(),
+    vault: () => sendForJson(target, { method: "GET", path: "/v1/vault" }, vaultStatusSchema),
+    disks: () => sendForJson(target, { method: "GET", path: "/v1/disks" }, diskListSchema),
+    jobs: (page: Page = {}) =>
+      sendForJson(target, { method: "GET", path: "/v1/jobs", query: { ...page } }, jobListSchema),
+    events: (page: Page = {}) =>
+      sendForJson(target, { method: "GET", path: "/v1/events", query: { ...page } }, eventListSchema),
+    /** Lines of progress and findings, then `end`. Leaving the loop stops the check. */
+    check: (request: CheckRequest = {}, signal?: AbortSignal) =>
+      sendForLines(target, { method: "POST", path: "/v1/check", body: request, signal }, checkLineSchema),
+
+    volumes: async () => (await sendForJson(target, { method: "GET", path: "/v1/volumes" }, volumeListSchema)).volumes,
+    volume: (name: string) => sendForJson(target, { method: "GET", path: volumePath(name) }, volumeSchema),
+    createVolume: (name: string, sizeBytes: number) =>
+      sendForJson(target, { method: "POST", path: "/v1/volumes", body: { name, sizeBytes } }, volumeSchema),
+    resizeVolume: (name: string, sizeBytes: number, options: { force?: boolean } = {}) =>
+      sendForJson(target, { method: "PATCH", path: volumePath(name), body: { sizeBytes, ...options } }, volumeSchema),
+    async deleteVolume(name: string, options: { force?: boolean } = {}): Promise<void> {
+      await send(target, { method: "DELETE", path: volumePath(name), query: { ...options } });
+    },
+
+    resolve: (name: string, at: string) =>
+      sendForJson(target, { method: "GET", path: `${volumePath(name)}/moment`, query: { at } }, resolvedMomentSchema),
+    /** @param range - `from` and `to` are moments; `buckets` 1 to 10,000 */
+    timeline: (name: string, range: { from?: string; to?: string; buckets?: number } = {}) =>
+      sendForJson(target, { method: "GET", path: `${volumePath(name)}/timeline`, query: { ...range } }, timelineSchema),
+    flushPoints: (name: string, range: { after?: number; limit?: number } = {}) =>
+      sendForJson(
+        target,
+        { method: "GET", path: `${volumePath(name)}/flush-points`, query: { ...range } },
+        flushPointListSchema,
+      ),
+
+    /** Size, LSN and time of the image as of a moment. */
+    async imageFacts(name: string, at = "now"): Promise<ImageFacts> {
+      const response = await send(target, { method: "HEAD", path: `${volumePath(name)}/image`, query: { at } });
+      return factsOf(response);
+    },
+    /** The bytes as of a moment. @param options.range - [start, end) in bytes */
+    async image(
+      name: string,
+      at = "now",
+      options: { range?: { start: number; end: number }; signal?: AbortSignal } = {},
+    ): Promise<ImageStream> {
+      const { range, signal } = options;
+      const headers: Record<string, string> = range ? { range: `bytes=${range.start}-${range.end - 1}` } : {};
+      const response = await send(target, {
+        method: "GET",
+        path: `${volumePath(name)}/image`,
+        query: { at },
+        headers,
+        signal,
+      });
+      if (!response.body) throw new SternwayError("internal", "the image came without a body");
+      return { ...factsOf(response), body: response.body };
+    },
+    /** Extents in order, then `end`. */
+    extents: (name: string, options: { at?: string; offset?: number; length?: number } = {}, signal?: AbortSignal) =>
+      sendForLines(
+        target,
+        { method: "GET", path: `${volumePath(name)}/extents`, query: { ...options }, signal },
+        extentLineSchema,
+      ),
+
+    rollback: (name: string, to: string, options: { force?: boolean } = {}) =>
+      sendForJson(
+        target,
+        { method: "POST", path: `${volumePath(name)}/rollback`, body: { to, ...options } },
+        rollbackSchema,
+      ),
+    branches: async (name: string) =>
+      (await sendForJson(target, { method: "GET", path: `${volumePath(name)}/branches` }, volumeListSchema)).volumes,
+    branch: (name: string, at: string, newName: string) =>
+      sendForJson(
+        target,
+        { method: "POST", path: `${volumePath(name)}/branches`, body: { name: newName, at } },
+        volumeSchema,
+      ),
+    bookmarks: async (name: string) =>
+      (await sendForJson(target, { method: "GET", path: `${volumePath(name)}/bookmarks` }, bookmarkListSchema))
+        .bookmarks,
+    createBookmark: (name: string, bookmark: { name: string; at?: string; note?: string }) =>
+      sendForJson(target, { method: "POST", path: `${volumePath(name)}/bookmarks`, body: bookmark }, bookmarkSchema),
+    async deleteBookmark(name: string, bookmarkName: string): Promise<void> {
+      await send(target, {
+        method: "DELETE",
+        path: `${volumePath(name)}/bookmarks/${encodeURIComponent(bookmarkName)}`,
+      });
+    },
+    /** Changed ranges in order, then `end`. @param to - default `now` */
+    diff: (name: string, from: string, to?: string, signal?: AbortSignal) =>
+      sendForLines(
+        target,
+        { method: "GET", path: `${volumePath(name)}/diff`, query: { from, to }, signal },
+        diffLineSchema,
+      ),
+  };
+}
+
+export type Client = ReturnType<typeof createClient>;
+
+function factsOf(response: Response): ImageFacts {
+  const range = /\/(\d+)$/.exec(response.headers.get("content-range") ?? "");
+  const sizeBytes = Number(range?.[1] ?? response.headers.get("content-length") ?? Number.NaN);
+  const lsn = Number(response.headers.get(IMAGE_LSN_HEADER) ?? Number.NaN);
+  if (!Number.isSafeInteger(sizeBytes) || !Number.isSafeInteger(lsn)) {
+    throw new SternwayError("internal", "the image's headers lack its size or LSN: is this a Sternway appliance?");
+  }
+  return { sizeBytes, lsn, time: response.headers.get(IMAGE_TIME_HEADER) ?? "" };
+}

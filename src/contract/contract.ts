@@ -1,0 +1,50 @@
+/**
+ * The door of the room: the API's routes as one table, its schemas, and the error documents. The API validates by these
+ * routes and prints them at /openapi.json; the client and the CLI validate what comes back by the same schemas. See
+ * `client.ts` for calling it.
+ */
+import * as appliance from "./appliance.ts";
+import * as history from "./history.ts";
+import * as image from "./image.ts";
+import * as timeline from "./timeline.ts";
+import * as volumes from "./volumes.ts";
+
+/** Every route of the API, by operation id. */
+export const routes = {
+  listVolumes: volumes.listVolumes,
+  createVolume: volumes.createVolume,
+  getVolume: volumes.getVolume,
+  resizeVolume: volumes.resizeVolume,
+  deleteVolume: volumes.deleteVolume,
+  resolveMoment: volumes.resolveMoment,
+  getTimeline: timeline.getTimeline,
+  listFlushPoints: timeline.listFlushPoints,
+  getImage: image.getImage,
+  headImage: image.headImage,
+  listExtents: image.listExtents,
+  rollbackVolume: history.rollbackVolume,
+  listBranches: history.listBranches,
+  createBranch: history.createBranch,
+  listBookmarks: history.listBookmarks,
+  createBookmark: history.createBookmark,
+  deleteBookmark: history.deleteBookmark,
+  getDiff: history.getDiff,
+  getHealth: appliance.getHealth,
+  getMetrics: appliance.getMetrics,
+  getVault: appliance.getVault,
+  startCheck: appliance.startCheck,
+  listDisks: appliance.listDisks,
+  listJobs: appliance.listJobs,
+  listEvents: appliance.listEvents,
+} as const;
+
+export { PROBLEM_TYPE, errorOfProblem, problemOf, problemSchema, type Problem } from "./problem.ts";
+export { LINES_TYPE } from "./route-parts.ts";
+export type { WireMoment } from "./fields.ts";
+export { type WireVolume } from "./volumes.ts";
+export { type WireTimeline, type WireFlushPoints } from "./timeline.ts";
+export { FLUSH_POINTS_DEFAULT, TIMELINE_BUCKETS_DEFAULT } from "./timeline.ts";
+export { IMAGE_LSN_HEADER, IMAGE_TIME_HEADER, type ExtentLine } from "./image.ts";
+export { type DiffLine, type WireBookmark, type WireRollback } from "./history.ts";
+export { PAGE_DEFAULT } from "./appliance.ts";
+export type { CheckLine, CheckRequest, DiskList, Health, VaultStatus, WireEvent, WireJob } from "./appliance.ts";

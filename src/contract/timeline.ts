@@ -1,0 +1,79 @@
+/** What happened to a volume over time: intervals with their counts, marks, and flush points one by one. */
+import { createRoute, z } from "@hono/zod-openapi";
+import { bytesSchema, countSchema, lsnSchema, momentSchema, queryInteger, timeSchema, volumeParams } from "./fields.ts";
+import { json, problem } from "./route-parts.ts";
+
+export const timelineSchema = z
+  .object({
+    from: timeSchema,
+    to: timeSchema,
+    buckets: z.array(
+      z.object({
+        from: timeSchema,
+        to: timeSchema,
+        writes: countSchema,
+        writtenBytes: bytesSchema,
+        clearedBytes: bytesSchema.openapi({ description: "trimmed or zeroed" }),
+        flushPoints: countSchema,
+        lastLsn: lsnSchema.openapi({ description: "last LSN of this volume in the interval; 0 when there is none" }),
+      }),
+    ),
+    marks: z.array(
+      z.object({
+        kind: z.enum(["created", "resized", "rolled-back", "bookmark"]),
+        time: timeSchema,
+        lsn: lsnSchema,
+        detail: z.string(),
+      }),
+    ),
+  })
+  .openapi("Timeline");
+export type WireTimeline = z.output<typeof timelineSchema>;
+
+/** As many intervals as a wide screen has pixels, a few times over; the answer stays near 2 MB. */
+export const TIMELINE_BUCKETS_MAX = 10_000;
+export const TIMELINE_BUCKETS_DEFAULT = 60;
+
+export const getTimeline = createRoute({
+  method: "get",
+  path: "/v1/volumes/{name}/timeline",
+  operationId: "getTimeline",
+  summary: "Writes, bytes and flush points per interval",
+  tags: ["timeline"],
+  request: {
+    params: volumeParams,
+    query: z.strictObject({
+      from: momentSchema.optional().openapi({ description: "a moment; creation if left out" }),
+      to: momentSchema.optional().openapi({ description: "a moment; now if left out" }),
+      buckets: queryInteger(1, TIMELINE_BUCKETS_MAX).optional(),
+    }),
+  },
+  responses: { 200: json("the timeline", timelineSchema), default: problem },
+});
+
+export const flushPointListSchema = z
+  .object({
+    flushPoints: z.array(z.object({ lsn: lsnSchema, time: timeSchema })),
+    next: lsnSchema.optional().openapi({ description: "pass as `after` for the next page; absent on the last" }),
+  })
+  .openapi("FlushPointList");
+export type WireFlushPoints = z.output<typeof flushPointListSchema>;
+
+export const FLUSH_POINTS_MAX = 10_000;
+export const FLUSH_POINTS_DEFAULT = 1_000;
+
+export const listFlushPoints = createRoute({
+  method: "get",
+  path: "/v1/volumes/{name}/flush-points",
+  operationId: "listFlushPoints",
+  summary: "Flush points, oldest first",
+  tags: ["timeline"],
+  request: {
+    params: volumeParams,
+    query: z.strictObject({
+      after: queryInteger(0, Number.MAX_SAFE_INTEGER).optional(),
+      limit: queryInteger(1, FLUSH_POINTS_MAX).optional(),
+    }),
+  },
+  responses: { 200: json("one page", flushPointListSchema), default: problem },
+});

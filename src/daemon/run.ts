@@ -1,0 +1,54 @@
+/** The daemon as a process: configuration, log, signals. `main.ts` calls it for `sternway serve`. */
+import { systemClock } from "../base/clock.ts";
+import { realDisk } from "../base/real-disk.ts";
+import { loadConfig, type ConfigFlags } from "../config/config.ts";
+import { createLog, defaultLogFormat } from "../observe/log.ts";
+import { startDaemon, type Daemon, type OpenEngine } from "./daemon.ts";
+
+export interface RunOptions {
+  dataDir: string;
+  flags: ConfigFlags;
+  environment: Record<string, string | undefined>;
+  version: string;
+  openEngine: OpenEngine;
+  /** Called once it serves. */
+  onReady?: (addresses: Daemon["addresses"]) => void;
+}
+
+/**
+ * Serves until SIGTERM or SIGINT, then drains and stops. A second signal ends the process at once, which costs nothing
+ * that was answered: a killed appliance recovers.
+ * @throws SternwayError: it could not start, or not stop cleanly
+ */
+export async function runDaemon(options: RunOptions): Promise<void> {
+  const { dataDir, environment, flags } = options;
+  const config = await loadConfig({ disk: realDisk, dataDir, environment, flags });
+  const format = config.log.format === "auto" ? defaultLogFormat() : config.log.format;
+  const log = createLog({ level: config.log.level, format });
+  const asked = Promise.withResolvers<NodeJS.Signals>();
+  let signals = 0;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    signals++;
+    if (signals > 1) process.exit(signal === "SIGINT" ? 130 : 143);
+    asked.resolve(signal);
+  };
+  process.on("SIGTERM", onSignal);
+  process.on("SIGINT", onSignal);
+  try {
+    const daemon = await startDaemon({
+      dataDir,
+      config,
+      log,
+      version: options.version,
+      openEngine: options.openEngine,
+    });
+    options.onReady?.(daemon.addresses);
+    log.debug({ signal: await asked.promise }, "a signal asked to stop");
+    const from = systemClock.monotonic();
+    await daemon.stop();
+    log.info({ tookMs: Math.round((systemClock.monotonic() - from) / 1000) }, "the appliance has stopped");
+  } finally {
+    process.off("SIGTERM", onSignal);
+    process.off("SIGINT", onSignal);
+  }
+}

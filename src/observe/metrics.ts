@@ -1,0 +1,133 @@
+/**
+ * The metrics of one appliance, in a registry of its own (two appliances in one test process do not meet). The engine
+ * sets counters and gauges; what can be asked for is asked when `/metrics` is read, so that it is never stale.
+ *
+ * Labels are volumes' names, so their number is bounded by the volumes; gauges by volume are built anew at every read,
+ * so that a deleted volume leaves nothing behind.
+ */
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+
+/** What is asked for each volume when metrics are read. */
+export interface VolumeSample {
+  name: string;
+  sizeBytes: number;
+  lastLsn: number;
+  /** Seconds since its last write. */
+  lastWriteAgeSeconds: number;
+  attached: number;
+}
+
+/** What is asked of the vault when metrics are read; a fact that is not known is left out. */
+export interface VaultSample {
+  journalUsedBytes?: number;
+  journalSizeBytes?: number;
+  sealLagBytes?: number;
+  storedBytes?: number;
+  packCount?: number;
+  layerCount?: number;
+  frameCacheBytes?: number;
+  pageCacheBytes?: number;
+  fingerprintBytes?: number;
+  freeBytes?: number;
+  writable?: boolean;
+}
+
+export interface MetricsSources {
+  volumes(): VolumeSample[];
+  vault(): VaultSample | Promise<VaultSample>;
+  nbdSessions(): number;
+}
+
+/** Powers of two around one synced 4 KiB append on a slow disk and on NVMe. */
+const LATENCY_SECONDS = [0.0001, 0.0002, 0.0004, 0.0008, 0.0016, 0.0032, 0.0064, 0.0128, 0.0256, 0.0512, 0.1, 0.5, 2];
+
+const VAULT_GAUGES: Record<keyof VaultSample, [name: string, help: string]> = {
+  journalUsedBytes: ["sternway_journal_used_bytes", "Journal that is not sealed yet"],
+  journalSizeBytes: ["sternway_journal_size_bytes", "Journal files on disk"],
+  sealLagBytes: ["sternway_seal_lag_bytes", "Written bytes that wait to be sealed"],
+  storedBytes: ["sternway_stored_bytes", "Packs and layers on disk"],
+  packCount: ["sternway_packs", "Live packs"],
+  layerCount: ["sternway_layers", "Live layers"],
+  frameCacheBytes: ["sternway_frame_cache_bytes", "Unpacked frames in memory"],
+  pageCacheBytes: ["sternway_page_cache_bytes", "Layer pages in memory"],
+  fingerprintBytes: ["sternway_fingerprint_bytes", "Fingerprint index in memory"],
+  freeBytes: ["sternway_store_free_bytes", "Free space where the vault lies"],
+  writable: ["sternway_vault_writable", "1 when the vault takes writes"],
+};
+
+/** Opens an empty set of metrics. Counters may be set from the start; sources are attached when there are any. */
+export function createMetrics() {
+  const registry = new Registry();
+  const registers = [registry];
+  const counter = <Label extends string>(name: string, help: string, labelNames: Label[] = []) =>
+    new Counter({ name, help, labelNames, registers });
+  const gauge = <Label extends string>(name: string, help: string, labelNames: Label[] = []) =>
+    new Gauge({ name, help, labelNames, registers });
+
+  const byVolume = {
+    size: gauge("sternway_volume_size_bytes", "Size of a volume", ["volume"]),
+    lsn: gauge("sternway_volume_last_lsn", "Newest LSN of a volume", ["volume"]),
+    age: gauge("sternway_volume_last_write_age_seconds", "Time since a volume's last write", ["volume"]),
+    attached: gauge("sternway_volume_attached", "Sessions on a live volume", ["volume"]),
+  };
+  const vaultGauges = new Map(
+    (Object.keys(VAULT_GAUGES) as (keyof VaultSample)[]).map((key) => [key, gauge(...VAULT_GAUGES[key])]),
+  );
+  const rss = gauge("sternway_resident_bytes", "Memory of the process");
+  const uptime = gauge("sternway_uptime_seconds", "Time since the process started");
+  const nbdSessions = gauge("sternway_nbd_sessions", "NBD sessions now");
+  let sources: MetricsSources | undefined;
+
+  async function sample(): Promise<void> {
+    rss.set(process.memoryUsage.rss());
+    uptime.set(process.uptime());
+    for (const each of Object.values(byVolume)) each.reset();
+    if (!sources) return;
+    for (const volume of sources.volumes()) {
+      byVolume.size.set({ volume: volume.name }, volume.sizeBytes);
+      byVolume.lsn.set({ volume: volume.name }, volume.lastLsn);
+      byVolume.age.set({ volume: volume.name }, volume.lastWriteAgeSeconds);
+      byVolume.attached.set({ volume: volume.name }, volume.attached);
+    }
+    nbdSessions.set(sources.nbdSessions());
+    const vault = await sources.vault();
+    for (const [key, each] of vaultGauges) {
+      const value = vault[key];
+      if (value !== undefined) each.set(Number(value));
+    }
+  }
+
+  return {
+    writes: counter("sternway_writes_total", "Writes answered", ["volume"]),
+    writtenBytes: counter("sternway_written_bytes_total", "Bytes written by clients", ["volume"]),
+    clearedBytes: counter("sternway_cleared_bytes_total", "Bytes trimmed or zeroed by clients", ["volume"]),
+    readBytes: counter("sternway_read_bytes_total", "Bytes read by clients", ["volume"]),
+    flushes: counter("sternway_flushes_total", "Flushes answered", ["volume"]),
+    refusedWrites: counter("sternway_refused_writes_total", "Writes refused because there was no room"),
+    groups: counter("sternway_journal_groups_total", "Groups written to the journal"),
+    groupCommitSeconds: new Histogram({
+      name: "sternway_group_commit_seconds",
+      help: "From handing a group to the disk to its durability",
+      buckets: LATENCY_SECONDS,
+      registers,
+    }),
+    sealedBytes: counter("sternway_sealed_bytes_total", "Raw bytes sealed"),
+    duplicateBytes: counter("sternway_duplicate_bytes_total", "Sealed bytes that were there already"),
+    packBytes: counter("sternway_pack_bytes_total", "Bytes of packs written"),
+    damage: counter("sternway_damage_total", "Reads and checks that met damaged bytes"),
+    httpRequests: counter("sternway_http_requests_total", "HTTP requests answered", ["method", "status"]),
+
+    /** Says whom to ask for the gauges that are read on demand. */
+    attach(from: MetricsSources): void {
+      sources = from;
+    },
+    /** The Prometheus text format, sampled now. */
+    async text(): Promise<string> {
+      await sample();
+      return registry.metrics();
+    },
+    contentType: registry.contentType,
+  };
+}
+
+export type Metrics = ReturnType<typeof createMetrics>;

@@ -1,0 +1,421 @@
+/**
+ * The sealer's work, free of threads: turns a closed journal file into a pack, a delta layer and a chronicle; merges layers and
+ * chronicles; makes images. It runs in a worker thread in production and inline in simulations. All it makes is durable when
+ * its promises resolve, and means nothing until a manifest names it.
+ *
+ * It trusts the request for what exists (packs, layers) and keeps one thing between requests: the fingerprint index, a hint.
+ */
+import { xxh64 } from "../base/hash.ts";
+import { publish, type Disk } from "../base/disk.ts";
+import { isSternwayError } from "../base/errors.ts";
+import { BLOCK_SIZE } from "../base/units.ts";
+import { concatChronicles, writeChronicle } from "./chronicle.ts";
+import { Deduplicator } from "./deduplicator.ts";
+import { FingerprintIndex } from "./fingerprint-index.ts";
+import type { LayerMeta } from "./layer-format.ts";
+import { mergeLayers } from "./layer-merge.ts";
+import type { LayerReader } from "./layer-reader.ts";
+import { LayerWriter } from "./layer-writer.ts";
+import { chroniclePath, layerPath } from "./paths.ts";
+import { writeImage } from "./image.ts";
+import { layerSet } from "./open-set.ts";
+import type { ChronicleRecord, LayerRecord, PackRecord, ShardWeight } from "./manifest.ts";
+import { blockAddress, LEVEL_SHIFT, SHARD_BLOCKS, SLOTS_PER_PACK, TARGET_HOLE, TARGET_ZERO } from "./map.ts";
+import { PackBuilder } from "./pack-builder.ts";
+import { packPath } from "./pack-format.ts";
+import { PackStore } from "./pack-reader.ts";
+import { PAGE_ZERO, provedPage, readStretch, type Stretch, type StretchRun } from "./stretch.ts";
+
+export interface SealerOptions {
+  /** The vault's directory. */
+  dir: string;
+  vaultId: Uint8Array;
+  seed: bigint;
+  journalFileBytes: number;
+  indexBudgetBytes: number;
+  cacheBytes: number;
+  /** Test hook for planted bugs: takes every candidate for a match (breaks law 4). */
+  plantTrustFingerprints?: boolean;
+}
+
+/** Full: deduplicate and compress. Raw: store as it is, when the sealer lags (law 8). */
+export type SealEffort = "full" | "raw";
+
+export interface SealRequest {
+  kind: "seal";
+  slot: string;
+  fileSequence: number;
+  groupCount: number;
+  /** The LSN ranges that the layer and the chronicle will speak for: each from where the last of its kind ended. */
+  layerFirstLsn: number;
+  chronicleFirstLsn: number;
+  lastLsn: number;
+  /** Numbers to use; packs take further ones from `pack` on. */
+  pack: number;
+  layer: number;
+  chronicle: number;
+  effort: SealEffort;
+}
+
+export interface SealResult {
+  packs: PackRecord[];
+  /** Undefined when the stretch holds no entry. */
+  layer: LayerRecord | undefined;
+  chronicle: ChronicleRecord | undefined;
+  blocks: number;
+  zeroBlocks: number;
+  duplicateBlocks: number;
+  storedBytes: number;
+}
+
+export interface MergeRequest {
+  kind: "merge";
+  /** Adjacent deltas, oldest first. */
+  inputs: LayerRecord[];
+  layer: number;
+}
+
+export interface MergeChroniclesRequest {
+  kind: "merge-chronicles";
+  inputs: ChronicleRecord[];
+  chronicle: number;
+}
+
+export interface ImageRequest {
+  kind: "image";
+  layer: number;
+  lastLsn: number;
+  /** Shards to cover, each with the strands to look through. */
+  shards: { strand: number; shard: number; chain: { strand: number; lsn: number }[] }[];
+  /** All live layers up to lastLsn. */
+  layers: LayerRecord[];
+}
+
+/** Packs that the manifest names and this sealer does not know yet. */
+export interface PacksRequest {
+  kind: "packs";
+  packs: PackRecord[];
+  /** Also load their fingerprints into the index. */
+  index: boolean;
+}
+
+export type SealerRequest = SealRequest | MergeRequest | MergeChroniclesRequest | ImageRequest | PacksRequest;
+export type SealerResult<Request extends SealerRequest> = Request extends SealRequest
+  ? SealResult
+  : Request extends MergeRequest | ImageRequest
+    ? LayerRecord
+    : Request extends MergeChroniclesRequest
+      ? ChronicleRecord
+      : void;
+
+/** Blocks looked up and confirmed at once. */
+const BATCH_BLOCKS = 1024;
+
+export class Sealer {
+  private readonly disk: Disk;
+  private readonly options: SealerOptions;
+  private readonly index: FingerprintIndex;
+  private readonly known = new Map<number, PackRecord>();
+  private readonly packs: PackStore;
+  private readonly deduplicator: Deduplicator;
+  private readonly zero = new Uint8Array(BLOCK_SIZE);
+  private readonly zeroPrint: bigint;
+  private buffer: Uint8Array | undefined;
+
+  constructor(disk: Disk, options: SealerOptions) {
+    this.disk = disk;
+    this.options = options;
+    const { dir, vaultId, seed } = options;
+    this.index = new FingerprintIndex({ budgetBytes: options.indexBudgetBytes });
+    this.packs = new PackStore({
+      disk,
+      dir,
+      vaultId,
+      seed,
+      locate: (pack) => this.known.get(pack),
+      frameCacheBytes: options.cacheBytes,
+    });
+    this.deduplicator = new Deduplicator({ index: this.index, packs: this.packs });
+    this.zeroPrint = xxh64(this.zero, seed);
+  }
+
+  /** Carries out one request. Requests run one at a time. */
+  async run(request: SealerRequest): Promise<SealerResult<SealerRequest>> {
+    switch (request.kind) {
+      case "seal":
+        return await this.seal(request);
+      case "merge":
+        return await this.merge(request);
+      case "merge-chronicles":
+        return await this.mergeChronicles(request);
+      case "image":
+        return await this.image(request);
+      case "packs":
+        return await this.learn(request);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.packs.close();
+  }
+
+  private async seal(request: SealRequest): Promise<SealResult> {
+    const { dir, vaultId, seed, journalFileBytes } = this.options;
+    this.buffer ??= new Uint8Array(journalFileBytes);
+    const file = await this.disk.open(`${dir}/journal/${request.slot}`, "read");
+    let stretch: Stretch;
+    try {
+      const identity = { vaultId, seed, fileSequence: request.fileSequence };
+      stretch = await readStretch(file, journalFileBytes, identity, request.groupCount, this.buffer);
+    } finally {
+      await file.close();
+    }
+    const placing = new Placing(this.disk, this.options, request);
+    for (const run of stretch.runs) if (run.level === 0) await this.placeBlocks(run, stretch, placing);
+    await placing.finishPack();
+    for (const record of placing.packs) this.known.set(record.pack, record);
+    placing.indexInto(this.index);
+
+    const layer = await this.writeLayer(request, stretch, placing);
+    const chronicle =
+      stretch.rows.length === 0
+        ? undefined
+        : await writeChronicle({
+            disk: this.disk,
+            path: `${dir}/${chroniclePath(request.chronicle)}`,
+            vaultId,
+            id: request.chronicle,
+            firstLsn: request.chronicleFirstLsn,
+            lastLsn: request.lastLsn,
+            rows: stretch.rows,
+          });
+    return {
+      packs: placing.packs,
+      layer,
+      chronicle: chronicle && { ...chronicle, rank: 0 },
+      blocks: placing.blocks,
+      zeroBlocks: placing.zeroBlocks,
+      duplicateBlocks: placing.duplicateBlocks,
+      storedBytes: placing.packs.reduce((sum, pack) => sum + pack.sizeBytes, 0),
+    };
+  }
+
+  /** Gives every block of a run its target: zero, a known block's address, or a slot of a new pack. */
+  private async placeBlocks(run: StretchRun, stretch: Stretch, placing: Placing): Promise<void> {
+    for (let start = 0; start < run.length; start += BATCH_BLOCKS) {
+      const end = Math.min(run.length, start + BATCH_BLOCKS);
+      const candidates = await this.candidates(run, start, end, stretch, placing);
+      for (let i = start; i < end; i++) {
+        const page = run.page[i]!;
+        if (page < 0) continue;
+        placing.blocks++;
+        const block = provedPage(stretch, page, this.options.seed);
+        const print = stretch.prints[page]!;
+        if (print === this.zeroPrint && Buffer.compare(block, this.zero) === 0) {
+          placing.zeroBlocks++;
+          placing.targets[page] = TARGET_ZERO;
+          continue;
+        }
+        const known = candidates?.[i - start] ?? 0;
+        if (known !== 0) {
+          placing.duplicateBlocks++;
+          placing.targets[page] = known;
+          continue;
+        }
+        await placing.place(page, block, print, stretch);
+      }
+    }
+  }
+
+  private async candidates(
+    run: StretchRun,
+    start: number,
+    end: number,
+    stretch: Stretch,
+    placing: Placing,
+  ): Promise<Float64Array | undefined> {
+    if (placing.effort === "raw") return undefined;
+    const prints = new BigUint64Array(end - start);
+    for (let i = start; i < end; i++) {
+      const page = run.page[i]!;
+      // A zero print proposes nothing for places that hold no bytes.
+      prints[i - start] = page < 0 ? 0n : stretch.prints[page]!;
+    }
+    const candidates = new Float64Array(end - start);
+    await this.deduplicator.lookupBatch(prints, candidates);
+    for (let i = start; i < end; i++) if (run.page[i]! < 0) candidates[i - start] = 0;
+    if (this.options.plantTrustFingerprints) return candidates;
+    // Law 4: a candidate whose bytes differ, or cannot be read, is no match.
+    await this.deduplicator.confirm(candidates, (i) => {
+      const page = run.page[start + i]!;
+      return stretch.payload.subarray(page * BLOCK_SIZE, (page + 1) * BLOCK_SIZE);
+    });
+    return candidates;
+  }
+
+  private async writeLayer(request: SealRequest, stretch: Stretch, placing: Placing): Promise<LayerRecord | undefined> {
+    if (stretch.runs.length === 0) return undefined;
+    const weights = new Map<string, ShardWeight>();
+    const writer = new LayerWriter({
+      disk: this.disk,
+      path: `${this.options.dir}/${layerPath(request.layer)}`,
+      vaultId: this.options.vaultId,
+      id: request.layer,
+      kind: "delta",
+      firstLsn: request.layerFirstLsn,
+      lastLsn: request.lastLsn,
+    });
+    for (const run of stretch.runs) {
+      const target = new Float64Array(run.length);
+      for (let i = 0; i < run.length; i++) {
+        const page = run.page[i]!;
+        target[i] = page >= 0 ? placing.targets[page]! : page === PAGE_ZERO ? TARGET_ZERO : TARGET_HOLE;
+        const shard = Math.floor((run.index[i]! * 2 ** LEVEL_SHIFT[run.level]) / SHARD_BLOCKS);
+        const key = `${run.strand}/${shard}`;
+        const weight = weights.get(key);
+        if (weight) weight.entries++;
+        else weights.set(key, { strand: run.strand, shard, entries: 1 });
+      }
+      await writer.appendRun({ strand: run.strand, level: run.level, index: run.index, lsn: run.lsn, target }, 0, run.length);
+    }
+    return { ...(await writer.finish()), rank: 0, weights: [...weights.values()] };
+  }
+
+  private async merge(request: MergeRequest): Promise<LayerRecord> {
+    const { dir, vaultId } = this.options;
+    const set = layerSet(this.disk, dir, vaultId, this.options.cacheBytes);
+    try {
+      const inputs: LayerReader[] = [];
+      for (const input of request.inputs) inputs.push(await set.open(input));
+      const path = `${dir}/${layerPath(request.layer)}`;
+      const meta: LayerMeta = await mergeLayers({ disk: this.disk, inputs, path, vaultId, id: request.layer });
+      const rank = Math.max(...request.inputs.map((input) => input.rank)) + 1;
+      return { ...meta, rank, weights: sumWeights(request.inputs) };
+    } finally {
+      await set.close();
+    }
+  }
+
+  private async mergeChronicles(request: MergeChroniclesRequest): Promise<ChronicleRecord> {
+    const { dir, vaultId } = this.options;
+    const meta = await concatChronicles({
+      disk: this.disk,
+      inputs: request.inputs.map((input) => ({ meta: input, path: `${dir}/${chroniclePath(input.id)}` })),
+      path: `${dir}/${chroniclePath(request.chronicle)}`,
+      vaultId,
+      id: request.chronicle,
+    });
+    return { ...meta, rank: Math.max(...request.inputs.map((input) => input.rank)) + 1 };
+  }
+
+  private async image(request: ImageRequest): Promise<LayerRecord> {
+    const { dir, vaultId, cacheBytes } = this.options;
+    const set = layerSet(this.disk, dir, vaultId, cacheBytes);
+    try {
+      return await writeImage(this.disk, `${dir}/${layerPath(request.layer)}`, vaultId, request, set);
+    } finally {
+      await set.close();
+    }
+  }
+
+  /** Loads what the manifest names. A pack that cannot be read gives no duplicates; that is all. */
+  private async learn(request: PacksRequest): Promise<void> {
+    for (const record of request.packs) this.known.set(record.pack, record);
+    if (!request.index) return;
+    for (const record of request.packs) {
+      try {
+        const { fingerprints } = await this.packs.directory(record.pack);
+        fingerprints.forEach((print, slot) => this.index.insert(print, blockAddress(record.pack, slot)));
+      } catch (error) {
+        if (!isSternwayError(error)) throw error;
+      }
+    }
+  }
+}
+
+/** The packs of one stretch as they fill, and where each payload page went. */
+class Placing {
+  readonly effort: SealEffort;
+  readonly targets: Float64Array;
+  readonly packs: PackRecord[] = [];
+  blocks = 0;
+  zeroBlocks = 0;
+  duplicateBlocks = 0;
+
+  private readonly disk: Disk;
+  private readonly options: SealerOptions;
+  private nextPack: number;
+  private builder: PackBuilder | undefined;
+  /** Of this stretch's new blocks: fingerprint → page, for duplicates within it. */
+  private readonly pages = new Map<bigint, number>();
+
+  constructor(disk: Disk, options: SealerOptions, request: SealRequest) {
+    this.disk = disk;
+    this.options = options;
+    this.effort = request.effort;
+    this.nextPack = request.pack;
+    this.targets = new Float64Array(Math.ceil(options.journalFileBytes / BLOCK_SIZE));
+  }
+
+  /** Shares an equal block of the same stretch, or takes a new slot. */
+  async place(page: number, block: Uint8Array, print: bigint, stretch: Stretch): Promise<void> {
+    const twin = this.pages.get(print);
+    if (twin !== undefined) {
+      const other = stretch.payload.subarray(twin * BLOCK_SIZE, (twin + 1) * BLOCK_SIZE);
+      if (this.options.plantTrustFingerprints || Buffer.compare(block, other) === 0) {
+        this.duplicateBlocks++;
+        this.targets[page] = this.targets[twin]!;
+        return;
+      }
+    }
+    if (this.builder?.isFull) await this.finishPack();
+    this.builder ??= new PackBuilder({
+      vaultId: this.options.vaultId,
+      pack: this.nextPack,
+      generation: 0,
+      compress: this.effort === "full",
+    });
+    this.targets[page] = blockAddress(this.builder.pack, this.builder.add(block, print));
+    if (this.pages.size < SLOTS_PER_PACK) this.pages.set(print, page);
+  }
+
+  /** Makes the current pack durable. */
+  async finishPack(): Promise<void> {
+    const { builder } = this;
+    if (!builder) return;
+    const path = `${this.options.dir}/${packPath(builder.pack, builder.generation)}`;
+    const folder = path.slice(0, path.lastIndexOf("/"));
+    if ((await this.disk.list(folder)).length === 0) {
+      await this.disk.mkdir(folder);
+      // The folder's own name must be durable before what lies in it counts.
+      await this.disk.syncDir(`${this.options.dir}/packs`);
+    }
+    await publish(this.disk, path, builder.finish());
+    this.packs.push({
+      pack: builder.pack,
+      generation: builder.generation,
+      sizeBytes: builder.sizeBytes,
+      slots: builder.slotCount,
+      checksum: builder.checksum.toString(16).padStart(16, "0"),
+    });
+    this.builder = undefined;
+    this.nextPack++;
+  }
+
+  indexInto(index: FingerprintIndex): void {
+    for (const [print, page] of this.pages) index.insert(print, this.targets[page]!);
+  }
+}
+
+function sumWeights(layers: readonly LayerRecord[]): ShardWeight[] {
+  const sums = new Map<string, ShardWeight>();
+  for (const layer of layers) {
+    for (const { strand, shard, entries } of layer.weights) {
+      const key = `${strand}/${shard}`;
+      const sum = sums.get(key);
+      if (sum) sum.entries += entries;
+      else sums.set(key, { strand, shard, entries });
+    }
+  }
+  return [...sums.values()];
+}

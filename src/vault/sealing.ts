@@ -1,0 +1,316 @@
+/**
+ * Keeps sealed history: takes closed journal files to packs and layers, merges layers, makes images, and publishes a manifest after
+ * each step. It owns the manifest and the versions that readers pin. One step at a time, sealing before merging before images.
+ *
+ * After any crash the newest manifest and the journal behind it are whole, since a step's files are durable before its manifest, and what it
+ * replaces is deleted after it, when the last reader is gone (law 5). Files that no manifest names are removed at the next open.
+ */
+import type { Clock } from "../base/clock.ts";
+import type { Disk } from "../base/disk.ts";
+import { isSternwayError, SternwayError } from "../base/errors.ts";
+import type { Journal } from "../journal/journal.ts";
+import type { ClosedFile } from "../journal/journal.ts";
+import type { ChronicleBuilder } from "./chronicle-builder.ts";
+import type { History } from "./history.ts";
+import { publishManifest, type LayerRecord, type Manifest, type PackRecord } from "./manifest.ts";
+import type { Memtable } from "./memtable.ts";
+import type { ChronicleSet, LayerSet } from "./open-set.ts";
+import { chroniclePath, layerPath } from "./paths.ts";
+import { dueImages, dueMerge } from "./merge-policy.ts";
+import type { Pressure } from "./pressure.ts";
+import type { Registry, RegistryEvent } from "./registry.ts";
+import { LayerIndex } from "./resolve.ts";
+import type { SealerRunner } from "./sealer-runner.ts";
+import { Versions } from "./versions.ts";
+import type { Lsn } from "../base/units.ts";
+
+export interface SealTask extends ClosedFile {
+  lastLsn: number;
+  /** Wall time of its last group. */
+  wall: number;
+}
+
+export interface SealingOptions {
+  disk: Disk;
+  clock: Clock;
+  dir: string;
+  runner: SealerRunner;
+  pressure: Pressure;
+  history: History;
+  live: ChronicleBuilder;
+  layers: LayerSet;
+  chronicles: ChronicleSet;
+  /** The fold of the marks up to the sealed LSN; advanced with every manifest. */
+  registry: Registry;
+  /** Told when a step failed (undefined: the trouble is over). */
+  onTrouble: (error: SternwayError | undefined) => void;
+  /** Told after each sealed stretch. */
+  onSealed: (progress: SealProgress) => void;
+  /** Test hook for planted bugs: publishes the manifest before what it names is written (breaks law 5). */
+  plantManifestFirst?: boolean;
+}
+
+export interface SealProgress {
+  blocks: number;
+  zeroBlocks: number;
+  duplicateBlocks: number;
+  storedBytes: number;
+  micros: number;
+}
+
+const RETRY_MS_MIN = 100;
+const RETRY_MS_MAX = 10_000;
+
+export class Sealing {
+  readonly versions: Versions;
+  manifest: Manifest;
+  private manifestHash: string;
+  private readonly options: SealingOptions;
+  private readonly packs = new Map<number, PackRecord>();
+  private readonly queue: SealTask[] = [];
+  private readonly marks: { lsn: Lsn; event: RegistryEvent }[] = [];
+  private journal: Journal | undefined;
+  private working: Promise<void> | undefined;
+  private stopping = false;
+  private retryMs = RETRY_MS_MIN;
+  private trouble: SternwayError | undefined;
+  private idleWaiters: (() => void)[] = [];
+
+  constructor(options: SealingOptions, manifest: Manifest, manifestHash: string, memtables: readonly Memtable[]) {
+    this.options = options;
+    this.manifest = manifest;
+    this.manifestHash = manifestHash;
+    for (const pack of manifest.packs) this.packs.set(pack.pack, pack);
+    this.versions = new Versions(memtables, new LayerIndex(manifest.layers));
+    options.history.update(manifest.chronicles);
+  }
+
+  /** Begins to work for a journal; until then tasks only queue. */
+  start(journal: Journal): void {
+    this.journal = journal;
+    this.wake();
+  }
+
+  /** What the manifest says of a pack. */
+  locate(pack: number): PackRecord | undefined {
+    return this.packs.get(pack);
+  }
+
+  /** Keeps a mark for the manifest that will seal it. Marks come in LSN order. */
+  addMark(lsn: Lsn, event: RegistryEvent): void {
+    this.marks.push({ lsn, event });
+  }
+
+  enqueue(task: SealTask): void {
+    this.queue.push(task);
+    this.wake();
+  }
+
+  /** Stretches that wait, the one being sealed included. */
+  get backlog(): number {
+    return this.queue.length;
+  }
+
+  get lastTrouble(): SternwayError | undefined {
+    return this.trouble;
+  }
+
+  /** Resolves when nothing is left to seal or merge, or sealing is in trouble. */
+  async idle(): Promise<void> {
+    while (this.working && !this.trouble) {
+      await new Promise<void>((resolve) => this.idleWaiters.push(resolve));
+    }
+  }
+
+  /** Publishes the current content again with changes: at open (the epoch) and at a clean stop. */
+  async publish(changes: Partial<Manifest>): Promise<void> {
+    const { clean: _, ...rest } = this.manifest;
+    const next: Manifest = { ...rest, ...changes, number: this.manifest.number + 1, previous: this.manifestHash };
+    const { disk, dir } = this.options;
+    this.manifestHash = await publishManifest(disk, `${dir}/manifest`, next);
+    this.manifest = next;
+  }
+
+  /** Ends after the step that is running. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    await this.working;
+    await this.options.runner.stop();
+  }
+
+  private wake(): void {
+    if (this.working || this.stopping || !this.journal) return;
+    this.working = this.work().finally(() => {
+      this.working = undefined;
+      this.wakeIdle();
+      // Something may have come in between the last look and now.
+      if (this.queue.length > 0) this.wake();
+    });
+  }
+
+  private wakeIdle(): void {
+    for (const resolve of this.idleWaiters.splice(0)) resolve();
+  }
+
+  private async work(): Promise<void> {
+    while (!this.stopping) {
+      try {
+        if (!(await this.step())) return;
+        this.retryMs = RETRY_MS_MIN;
+        if (this.trouble) {
+          this.trouble = undefined;
+          this.options.onTrouble(undefined);
+        }
+      } catch (error) {
+        if (!isSternwayError(error)) throw error;
+        this.trouble = error;
+        this.options.onTrouble(error);
+        this.wakeIdle();
+        await this.options.clock.sleep(this.retryMs);
+        this.retryMs = Math.min(this.retryMs * 2, RETRY_MS_MAX);
+      }
+    }
+  }
+
+  /** One step. @returns false: nothing to do */
+  private async step(): Promise<boolean> {
+    const task = this.queue[0];
+    if (task) {
+      await this.seal(task);
+      this.queue.shift();
+      return true;
+    }
+    return (await this.mergeLayers()) || (await this.mergeChronicles()) || (await this.makeImages());
+  }
+
+  private async seal(task: SealTask): Promise<void> {
+    const { clock, runner, pressure, live, onSealed } = this.options;
+    const { manifest } = this;
+    const started = clock.monotonic();
+    if (this.options.plantManifestFirst) await this.publish({});
+    const result = await runner.run({
+      kind: "seal",
+      slot: task.slot,
+      fileSequence: task.fileSequence,
+      groupCount: task.groupCount,
+      layerFirstLsn: (manifest.layers.findLast((layer) => layer.kind === "delta")?.lastLsn ?? 0) + 1,
+      chronicleFirstLsn: (manifest.chronicles.at(-1)?.lastLsn ?? 0) + 1,
+      lastLsn: task.lastLsn,
+      pack: manifest.next.pack,
+      layer: manifest.next.layer,
+      chronicle: manifest.next.chronicle,
+      effort: pressure.effort,
+    });
+    while (this.marks.length > 0 && this.marks[0]!.lsn <= task.lastLsn) {
+      const mark = this.marks.shift()!;
+      this.options.registry.apply(mark.lsn, mark.event);
+    }
+    await this.publish({
+      sealed: {
+        lsn: task.lastLsn,
+        fileSequence: task.fileSequence,
+        groupSequence: task.lastGroupSequence,
+        groupChecksum: task.lastGroupChecksum.toString(16).padStart(16, "0"),
+        wall: task.wall,
+      },
+      next: {
+        pack: manifest.next.pack + result.packs.length,
+        layer: manifest.next.layer + 1,
+        chronicle: manifest.next.chronicle + 1,
+      },
+      packs: [...manifest.packs, ...result.packs],
+      layers: result.layer ? addDelta(manifest.layers, result.layer) : manifest.layers,
+      chronicles: result.chronicle ? [...manifest.chronicles, result.chronicle] : manifest.chronicles,
+      registry: this.options.registry.toState(),
+    });
+    for (const pack of result.packs) this.packs.set(pack.pack, pack);
+    this.options.history.update(this.manifest.chronicles);
+    live.dropThrough(task.lastLsn);
+    const memtables = this.versions.current.memtables.filter((table) => table.fileSequence !== task.fileSequence);
+    this.versions.advance(memtables, new LayerIndex(this.manifest.layers), () => {
+      this.journal?.release(task.fileSequence);
+    });
+    const micros = clock.monotonic() - started;
+    pressure.sealed(result.blocks * 4096, micros);
+    onSealed({ ...result, micros });
+  }
+
+  private async mergeLayers(): Promise<boolean> {
+    const { manifest } = this;
+    const inputs = dueMerge(manifest.layers.filter((layer) => layer.kind === "delta"));
+    if (!inputs) return false;
+    const merged = await this.options.runner.run({ kind: "merge", inputs, layer: manifest.next.layer });
+    const layers = manifest.layers.flatMap((layer) => {
+      if (layer === inputs[0]) return [merged];
+      return inputs.includes(layer) ? [] : [layer];
+    });
+    await this.replaceLayers(layers, inputs);
+    return true;
+  }
+
+  private async makeImages(): Promise<boolean> {
+    const { manifest } = this;
+    const lastLsn = manifest.layers.findLast((layer) => layer.kind === "delta")?.lastLsn;
+    const due = dueImages(manifest.layers);
+    if (lastLsn === undefined || due.length === 0) return false;
+    const shards = due.map(({ strand, shard }) => ({
+      strand,
+      shard,
+      chain: this.options.registry.chain(strand as never, lastLsn as never),
+    }));
+    const image = await this.options.runner.run({
+      kind: "image",
+      layer: manifest.next.layer,
+      lastLsn,
+      shards,
+      layers: manifest.layers,
+    });
+    await this.replaceLayers([...manifest.layers, image], []);
+    return true;
+  }
+
+  private async replaceLayers(layers: LayerRecord[], gone: readonly LayerRecord[]): Promise<void> {
+    const { manifest } = this;
+    await this.publish({ layers, next: { ...manifest.next, layer: manifest.next.layer + 1 } });
+    this.versions.advance(this.versions.current.memtables, new LayerIndex(layers), () => {
+      for (const layer of gone) void this.discard(layerPath(layer.id), this.options.layers, layer.id);
+    });
+  }
+
+  private async mergeChronicles(): Promise<boolean> {
+    const { manifest } = this;
+    const inputs = dueMerge(manifest.chronicles);
+    if (!inputs) return false;
+    const merged = await this.options.runner.run({
+      kind: "merge-chronicles",
+      inputs,
+      chronicle: manifest.next.chronicle,
+    });
+    const chronicles = manifest.chronicles.flatMap((record) => {
+      if (record === inputs[0]) return [merged];
+      return inputs.includes(record) ? [] : [record];
+    });
+    await this.publish({ chronicles, next: { ...manifest.next, chronicle: manifest.next.chronicle + 1 } });
+    this.options.history.update(chronicles);
+    for (const record of inputs) void this.discard(chroniclePath(record.id), this.options.chronicles, record.id);
+    return true;
+  }
+
+  /** Deletes a file that no manifest names any more. A leftover is removed at the next open. */
+  private async discard(path: string, set: { forget(id: number): Promise<void> }, id: number): Promise<void> {
+    const { disk, dir } = this.options;
+    try {
+      await set.forget(id);
+      await disk.remove(`${dir}/${path}`);
+    } catch (error) {
+      if (!isSternwayError(error)) throw error;
+      this.options.onTrouble(error);
+    }
+  }
+}
+
+/** Deltas stay in front of images, oldest first. */
+function addDelta(layers: readonly LayerRecord[], delta: LayerRecord): LayerRecord[] {
+  const images = layers.filter((layer) => layer.kind === "image");
+  return [...layers.filter((layer) => layer.kind === "delta"), delta, ...images];
+}

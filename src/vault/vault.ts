@@ -1,0 +1,371 @@
+/**
+ * The door of the room: a vault. One journal, one deduplication domain, one manifest, one writer. It speaks in strands, blocks and LSNs;
+ * volumes are the next floor's word.
+ *
+ * Writing: append to the journal and note it in the memory map, in one turn of the event loop, so that a read by the
+ * next request sees it. Reading at an LSN: memory maps, deltas, image, along the strand's ancestors; then the bytes from the
+ * journal or from packs. Everything a read returns has passed a checksum bound to where it came from (law 3).
+ */
+import { assert } from "../base/assert.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Disk } from "../base/disk.ts";
+import { SternwayError } from "../base/errors.ts";
+import { xxh64 } from "../base/hash.ts";
+import { BLOCK_SIZE, type Lsn } from "../base/units.ts";
+import { ENTRY_FLUSH, ENTRY_MARK, ENTRY_TRIM, ENTRY_WRITE, ENTRY_ZERO } from "../journal/format.ts";
+import { LOCATION_GROUP, type Journal } from "../journal/journal.ts";
+import type { ChronicleBuilder } from "./chronicle-builder.ts";
+import type { History } from "./history.ts";
+import type { VaultIdentity } from "./identity.ts";
+import { emptyResolution, SHARD_BLOCKS, TARGET_ADDRESS_MIN, type Resolution } from "./map.ts";
+import { FILE_NUMBERS, fileNumberOf, isMemoryTarget, nodeOf, type Memtable } from "./memtable.ts";
+import type { LayerSet } from "./open-set.ts";
+import type { PackStore } from "./pack-reader.ts";
+import type { Pressure } from "./pressure.ts";
+import { encodeEvent, type Registry, type RegistryEvent } from "./registry.ts";
+import { resolveLayers } from "./resolve.ts";
+import type { Sealing } from "./sealing.ts";
+import type { Version } from "./versions.ts";
+
+/** Blocks of one append: 1 MiB. A larger request is sequenced as several writes, as a disk would. */
+export const WRITE_BLOCKS_MAX = 256;
+/** Blocks of one trim or zero: 1 TiB, so that counts fit their fields. */
+export const CLEAR_BLOCKS_MAX = 2 ** 28;
+/** A memory map with so many nodes has its file closed, however few bytes that holds. */
+export const MEMTABLE_NODES_MAX = 2 ** 18;
+/** Most blocks one read may ask for: 32 MiB. */
+export const READ_BLOCKS_MAX = 8192;
+
+export interface VaultParts {
+  disk: Disk;
+  clock: Clock;
+  dir: string;
+  identity: VaultIdentity;
+  journal: Journal;
+  sealing: Sealing;
+  registry: Registry;
+  history: History;
+  live: ChronicleBuilder;
+  layers: LayerSet;
+  packs: PackStore;
+  pressure: Pressure;
+  /** Why it takes no writes, when it was opened read-only. */
+  readOnlyReason: string | undefined;
+  /** Lets go of everything else when the vault stops. */
+  close: () => Promise<void>;
+  /** The memory map that appends go to. */
+  active: { memtable: Memtable | undefined };
+}
+
+export class Vault {
+  readonly registry: Registry;
+  readonly history: History;
+  readonly sealing: Sealing;
+  readonly journal: Journal;
+  readonly readOnlyReason: string | undefined;
+  private readonly parts: VaultParts;
+  private readonly live: ChronicleBuilder;
+  private readonly active: { memtable: Memtable | undefined };
+  private stopped = false;
+
+  constructor(parts: VaultParts) {
+    this.parts = parts;
+    this.registry = parts.registry;
+    this.history = parts.history;
+    this.sealing = parts.sealing;
+    this.journal = parts.journal;
+    this.live = parts.live;
+    this.active = parts.active;
+    this.readOnlyReason = parts.readOnlyReason;
+  }
+
+  /** The newest LSN; 0 for an empty vault. */
+  get lastLsn(): Lsn {
+    return this.journal.lastLsn;
+  }
+
+  /**
+   * Sequences a write of whole blocks, if there is room now; durable after {@link flush}.
+   * @param data - at most 1 MiB; copied
+   * @returns false: wait for {@link room}, then try again
+   * @throws unavailable: the vault takes no writes
+   */
+  tryWrite(strand: number, firstBlock: number, data: Uint8Array): boolean {
+    const { journal } = this;
+    const count = data.length / BLOCK_SIZE;
+    if (!journal.append(ENTRY_WRITE, strand, firstBlock, count, data)) return false;
+    const { placed } = journal;
+    const table = this.activeTable(placed.fileSequence);
+    for (let i = 0; i < count; i++) {
+      table.addBlock(strand, firstBlock + i, placed.lsn, placed.location + i, placed.prints[placed.printsFrom + i]!);
+    }
+    this.live.count(strand, placed.lsn, 1, data.length, 0);
+    this.afterAppend(table);
+    return true;
+  }
+
+  /** Sequences a trim (`isHole`) or write of zeroes. Same contract as {@link tryWrite}. @param count - at most 2^28 blocks */
+  tryClear(strand: number, firstBlock: number, count: number, isHole: boolean): boolean {
+    const { journal } = this;
+    if (!journal.append(isHole ? ENTRY_TRIM : ENTRY_ZERO, strand, firstBlock, count, undefined)) return false;
+    const table = this.activeTable(journal.placed.fileSequence);
+    table.addCleared(strand, firstBlock, count, journal.placed.lsn, isHole);
+    this.live.count(strand, journal.placed.lsn, 1, 0, count * BLOCK_SIZE);
+    this.afterAppend(table);
+    return true;
+  }
+
+  /** Resolves when there may be room again. @throws unavailable with facts.code ENOSPC: there will be none until space returns */
+  room(): Promise<void> {
+    return this.journal.room();
+  }
+
+  /** How long a write of so many bytes should wait for the sealer, in milliseconds (law 8). */
+  delayMs(bytes: number): number {
+    return this.parts.pressure.delayMs(bytes);
+  }
+
+  /** Resolves when everything up to `target` is durable. */
+  durable(target: Lsn): Promise<void> {
+    return this.journal.durable(target);
+  }
+
+  /** Records that a client's FLUSH covers everything before: the flush point's own LSN, or undefined when there was no room for the record. */
+  recordFlush(strand: number): Lsn | undefined {
+    const { journal } = this;
+    if (!journal.append(ENTRY_FLUSH, strand, 0, 0, undefined)) return undefined;
+    this.live.flush(strand, journal.placed.lsn);
+    journal.pace();
+    return journal.placed.lsn;
+  }
+
+  /**
+   * Changes the registry: makes the event from its present state, journals it, applies it, and waits until it is durable.
+   * @param make - called again when the journal had no room; throws to refuse
+   * @param applied - called in the same turn as the change, so that no write can come between
+   */
+  async mark(make: () => RegistryEvent, applied?: (at: Lsn) => void): Promise<Lsn> {
+    const { journal } = this;
+    for (;;) {
+      this.assertWritable();
+      const event = make();
+      const bytes = encodeEvent(event);
+      if (!journal.append(ENTRY_MARK, 0, bytes.length, 0, bytes)) {
+        await journal.room();
+        continue;
+      }
+      const at = journal.placed.lsn;
+      this.live.count(0, at, 0, 0, 0);
+      this.registry.apply(at, event);
+      this.sealing.addMark(at, event);
+      applied?.(at);
+      journal.pace();
+      await journal.durable(at);
+      return at;
+    }
+  }
+
+  /** What blocks of a strand hold at an LSN. @param count - at most 8,192 */
+  async resolve(strand: number, at: Lsn, firstBlock: number, count: number): Promise<Resolution> {
+    const version = this.sealing.versions.acquire();
+    try {
+      return await this.resolveIn(version, strand, at, firstBlock, count);
+    } finally {
+      this.sealing.versions.release(version);
+    }
+  }
+
+  /**
+   * Reads blocks of a strand as they were at an LSN.
+   * @param into - whole blocks, at most 32 MiB
+   * @throws corrupt
+   */
+  async read(strand: number, at: Lsn, firstBlock: number, into: Uint8Array): Promise<void> {
+    const version = this.sealing.versions.acquire();
+    try {
+      const found = await this.resolveIn(version, strand, at, firstBlock, into.length / BLOCK_SIZE);
+      await this.fetch(version, found, into);
+    } finally {
+      this.sealing.versions.release(version);
+    }
+  }
+
+  /** Shards in which a strand, or an ancestor of it, holds anything at an LSN. */
+  shardsOf(strand: number, at: Lsn): Set<number> {
+    const shards = new Set<number>();
+    const version = this.sealing.versions.current;
+    for (const link of this.registry.chain(strand as never, at)) {
+      for (const table of version.memtables) table.shardsOf(link.strand, shards);
+      version.layers.shardsOf(link.strand, link.lsn, shards);
+    }
+    return shards;
+  }
+
+  /** Shards that a strand itself touched in `(after, through]`, or a few more. */
+  changedShards(strand: number, after: number, through: number): Set<number> {
+    const shards = new Set<number>();
+    const { memtables, layers } = this.sealing.versions.current;
+    for (const table of memtables) {
+      if (table.firstLsn <= through && table.lastLsn > after) table.shardsOf(strand, shards);
+    }
+    layers.changedShards(strand, after, through, shards);
+    return shards;
+  }
+
+  /** Seals everything written so far; for tests, imports and orderly hand-over. */
+  async seal(): Promise<void> {
+    this.journal.rotate();
+    await this.journal.durable(this.journal.lastLsn);
+    await this.sealing.idle();
+  }
+
+  /** Makes everything durable, ends sealing, and leaves the mark of a clean stop. Idempotent. */
+  async stop(): Promise<void> {
+    if (this.stopped) return;
+    this.stopped = true;
+    const groupSequence = await this.journal.stop();
+    await this.sealing.stop();
+    if (this.readOnlyReason === undefined) await this.sealing.publish({ clean: { groupSequence } });
+    await this.parts.close();
+  }
+
+  assertWritable(): void {
+    if (this.readOnlyReason === undefined) return;
+    throw new SternwayError("unavailable", `the vault is read-only: ${this.readOnlyReason}`);
+  }
+
+  private activeTable(fileSequence: number): Memtable {
+    const { memtable } = this.active;
+    assert(memtable?.fileSequence === fileSequence, "appends go to the newest journal file");
+    return memtable;
+  }
+
+  private afterAppend(table: Memtable): void {
+    if (table.nodeCount >= MEMTABLE_NODES_MAX) this.journal.rotate();
+    this.journal.pace();
+  }
+
+  private async resolveIn(version: Version, strand: number, at: Lsn, firstBlock: number, count: number): Promise<Resolution> {
+    assert(count > 0 && count <= READ_BLOCKS_MAX, "a read asks for 1 to 8,192 blocks");
+    const chain = this.registry.chain(strand as never, at);
+    const found = emptyResolution(firstBlock, count);
+    // Memory first, for the whole chain's first strand, without waiting: what is found there is of this very moment.
+    for (const link of chain) {
+      for (const table of version.memtables) {
+        if (found.missing === 0) break;
+        table.collect(link.strand, found, link.lsn);
+      }
+      const pending = this.resolveSealed(version, link.strand, link.lsn, found);
+      if (pending) await pending;
+      if (found.missing === 0) break;
+    }
+    return found;
+  }
+
+  /** Layers are asked shard by shard. */
+  private resolveSealed(version: Version, strand: number, at: Lsn, found: Resolution): Promise<void> | undefined {
+    const { firstBlock, count } = found;
+    const firstShard = Math.floor(firstBlock / SHARD_BLOCKS);
+    const lastShard = Math.floor((firstBlock + count - 1) / SHARD_BLOCKS);
+    if (firstShard === lastShard) return resolveLayers(version.layers, this.parts.layers, strand, at, found);
+    return this.resolveAcross(version, strand, at, found);
+  }
+
+  private async resolveAcross(version: Version, strand: number, at: Lsn, found: Resolution): Promise<void> {
+    const end = found.firstBlock + found.count;
+    for (let start = found.firstBlock; start < end; ) {
+      const next = Math.min(end, (Math.floor(start / SHARD_BLOCKS) + 1) * SHARD_BLOCKS);
+      const from = start - found.firstBlock;
+      const part: Resolution = {
+        firstBlock: start,
+        count: next - start,
+        lsn: found.lsn.subarray(from, from + next - start),
+        target: found.target.subarray(from, from + next - start),
+        missing: 0,
+      };
+      part.missing = part.lsn.reduce((sum, known) => (known < 0 ? sum + 1 : sum), 0);
+      const before = part.missing;
+      await resolveLayers(version.layers, this.parts.layers, strand, at, part);
+      found.missing -= before - part.missing;
+      start = next;
+    }
+  }
+
+  /** Brings the bytes of a resolution: holes and zeroes are filled in, the rest is read and checked. */
+  private async fetch(version: Version, found: Resolution, into: Uint8Array): Promise<void> {
+    const work: Promise<void>[] = [];
+    const stored: number[] = [];
+    const { target, count } = found;
+    for (let i = 0; i < count; ) {
+      const here = target[i]!;
+      if (isMemoryTarget(here)) {
+        const end = this.journalRun(version, found, i);
+        work.push(this.fetchJournal(version, found, i, end, into));
+        i = end;
+      } else {
+        if (here >= TARGET_ADDRESS_MIN) stored.push(i);
+        else into.fill(0, i * BLOCK_SIZE, (i + 1) * BLOCK_SIZE);
+        i++;
+      }
+    }
+    if (stored.length > 0) work.push(this.fetchStored(found, stored, into));
+    // Wait for all of them, so that none still writes into the buffer after an error.
+    for (const result of await Promise.allSettled(work)) if (result.status === "rejected") throw result.reason;
+  }
+
+  private async fetchStored(found: Resolution, places: readonly number[], into: Uint8Array): Promise<void> {
+    const { packs } = this.parts;
+    if (places.length === found.count) {
+      await packs.readMany(found.target, into);
+      return;
+    }
+    let failure: SternwayError | undefined;
+    await packs.visit(
+      places.map((i) => found.target[i]!),
+      {
+        block: (n, bytes, offset) => into.set(bytes.subarray(offset, offset + BLOCK_SIZE), places[n]! * BLOCK_SIZE),
+        failed: (_n, error) => {
+          failure ??= error;
+        },
+      },
+    );
+    if (failure) throw failure;
+  }
+
+  /** The end of the run from `start` whose blocks lie side by side in one group of one journal file. */
+  private journalRun(version: Version, found: Resolution, start: number): number {
+    const table = tableOf(version, found.target[start]!);
+    const first = table.locationOf(nodeOf(found.target[start]!));
+    let end = start + 1;
+    while (end < found.count) {
+      const next = found.target[end]!;
+      if (!isMemoryTarget(next) || fileNumberOf(next) !== fileNumberOf(found.target[start]!)) break;
+      const location = table.locationOf(nodeOf(next));
+      if (location !== first + end - start || location % LOCATION_GROUP === 0) break;
+      end++;
+    }
+    return end;
+  }
+
+  private async fetchJournal(version: Version, found: Resolution, start: number, end: number, into: Uint8Array): Promise<void> {
+    const table = tableOf(version, found.target[start]!);
+    const bytes = into.subarray(start * BLOCK_SIZE, end * BLOCK_SIZE);
+    await this.journal.read(table.fileSequence, table.locationOf(nodeOf(found.target[start]!)), bytes);
+    for (let i = start; i < end; i++) {
+      const block = into.subarray(i * BLOCK_SIZE, (i + 1) * BLOCK_SIZE);
+      const node = nodeOf(found.target[i]!);
+      if (xxh64(block, this.parts.identity.seed) === table.printOf(node)) continue;
+      throw new SternwayError("corrupt", `block ${found.firstBlock + i} is damaged in journal file ${table.fileSequence}`, {
+        block: found.firstBlock + i,
+        lsn: table.lsnOf(node),
+      });
+    }
+  }
+}
+
+function tableOf(version: Version, target: number): Memtable {
+  const number = fileNumberOf(target);
+  const table = version.memtables.find((candidate) => candidate.fileSequence % FILE_NUMBERS === number);
+  assert(table !== undefined, "a memory target's table belongs to the version it was found in");
+  return table;
+}

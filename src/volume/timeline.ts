@@ -1,0 +1,63 @@
+/**
+ * A volume's timeline: what its strands did, interval by interval, and the marks between.
+ */
+import { formatSize, lsn, micros } from "../base/units.ts";
+import type { History, StrandSpan } from "../vault/history.ts";
+import type { VolumeRecord } from "../vault/registry.ts";
+import type { TimelineBucket, TimelineMark } from "./volumes.ts";
+
+/** The strands that a volume wrote to, each with its part of the LSNs, oldest first. */
+export function spansOf(record: VolumeRecord): StrandSpan[] {
+  return record.strands.map(({ strand, fromLsn }, i) => ({
+    strand,
+    afterLsn: fromLsn - 1,
+    throughLsn: (record.strands[i + 1]?.fromLsn ?? Number.MAX_SAFE_INTEGER) - 1,
+  }));
+}
+
+export async function timelineOf(
+  history: History,
+  record: VolumeRecord,
+  from: number,
+  to: number,
+  bucketCount: number,
+  now: number,
+): Promise<TimelineBucket[]> {
+  const count = Math.min(bucketCount, to - from);
+  const edges = Array.from({ length: count + 1 }, (_, i) => from + Math.round(((to - from) * i) / count));
+  const tallies = await history.tally(spansOf(record), edges, now);
+  return tallies.map((tally, i) => ({
+    from: micros(edges[i]!),
+    to: micros(edges[i + 1]!),
+    writes: tally.writes,
+    writtenBytes: tally.writtenBytes,
+    clearedBytes: tally.clearedBytes,
+    flushPoints: tally.flushPoints,
+    lastLsn: lsn(tally.lastLsn),
+  }));
+}
+
+/** Everything that happened to the volume as a whole, oldest first. */
+export function marksOf(record: VolumeRecord): TimelineMark[] {
+  const rollbacks = new Set<number>();
+  const marks: TimelineMark[] = [
+    {
+      kind: "created",
+      time: record.createdAt,
+      lsn: record.createdLsn,
+      detail: formatSize(record.sizes[0]!.sizeBytes),
+    },
+  ];
+  for (const { fromLsn, time, rolledBackTo } of record.strands) {
+    if (rolledBackTo === undefined) continue;
+    rollbacks.add(fromLsn);
+    marks.push({ kind: "rolled-back", time, lsn: fromLsn, detail: `to lsn ${rolledBackTo}` });
+  }
+  for (const { fromLsn, time, sizeBytes } of record.sizes.slice(1)) {
+    if (!rollbacks.has(fromLsn)) marks.push({ kind: "resized", time, lsn: fromLsn, detail: formatSize(sizeBytes) });
+  }
+  for (const bookmark of record.bookmarks) {
+    marks.push({ kind: "bookmark", time: bookmark.time, lsn: bookmark.lsn, detail: bookmark.name });
+  }
+  return marks.sort((a, b) => a.time - b.time || a.lsn - b.lsn);
+}

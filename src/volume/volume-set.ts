@@ -1,0 +1,394 @@
+/**
+ * The volumes of one vault: names, their lives and their histories.
+ */
+import { assert } from "../base/assert.ts";
+import type { Clock } from "../base/clock.ts";
+import type { WritableDevice } from "../base/device.ts";
+import { SternwayError } from "../base/errors.ts";
+import {
+  formatSize,
+  formatTime,
+  lsn,
+  micros,
+  SECTOR_SIZE,
+  VOLUME_SIZE_MAX,
+  type Lsn,
+  type Micros,
+  type StrandId,
+} from "../base/units.ts";
+import { sizeAt, strandAt, type VolumeRecord } from "../vault/registry.ts";
+import type { Vault } from "../vault/vault.ts";
+import { diffRanges } from "./diff.ts";
+import { LiveVolume } from "./live-volume.ts";
+import { OpenPastDevice } from "./past-device.ts";
+import { marksOf, spansOf, timelineOf } from "./timeline.ts";
+import type {
+  Bookmark,
+  DiffRange,
+  Moment,
+  PastDevice,
+  ResolvedMoment,
+  RollbackResult,
+  Timeline,
+  VolumeInfo,
+  Volumes,
+} from "./volumes.ts";
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+const BUCKETS_MAX = 10_000;
+const FLUSH_POINTS_MAX = 10_000;
+const NOTE_BYTES_MAX = 1024;
+
+/** @param vaultName - as the appliance calls it */
+export async function openVolumes(vault: Vault, clock: Clock, vaultName: string): Promise<Volumes> {
+  const set = new VolumeSet(vault, clock, vaultName);
+  for (const record of vault.registry.volumes()) set.add(record, await lastOf(vault, record));
+  return set;
+}
+
+/** What history says of a volume's newest write and flush. */
+async function lastOf(vault: Vault, record: VolumeRecord): Promise<{ lsn: number; flushLsn: number; time: number }> {
+  for (const span of spansOf(record).reverse()) {
+    const last = await vault.history.lastOf(span);
+    if (last) return last;
+  }
+  return { lsn: record.createdLsn, flushLsn: record.createdLsn, time: record.createdAt };
+}
+
+class VolumeSet implements Volumes {
+  private readonly vault: Vault;
+  private readonly clock: Clock;
+  private readonly vaultName: string;
+  private readonly live = new Map<number, LiveVolume>();
+
+  constructor(vault: Vault, clock: Clock, vaultName: string) {
+    this.vault = vault;
+    this.clock = clock;
+    this.vaultName = vaultName;
+  }
+
+  add(record: VolumeRecord, last: { lsn: number; flushLsn: number; time: number }): void {
+    const volume = new LiveVolume(this.vault, this.clock, {
+      name: record.name,
+      id: record.id,
+      strand: record.strands.at(-1)!.strand,
+      sizeBytes: record.sizes.at(-1)!.sizeBytes,
+      lastLsn: lsn(Math.max(last.lsn, record.strands.at(-1)!.fromLsn)),
+      lastFlushLsn: lsn(Math.max(last.flushLsn, record.strands.at(-1)!.fromLsn)),
+      lastWriteAt: last.time,
+    });
+    this.live.set(record.id, volume);
+  }
+
+  list(): VolumeInfo[] {
+    return this.vault.registry.volumes().map((record) => this.info(record));
+  }
+
+  get(name: string): VolumeInfo {
+    return this.info(this.record(name));
+  }
+
+  async create(name: string, sizeBytes: number): Promise<VolumeInfo> {
+    checkName(name);
+    checkSize(sizeBytes);
+    await this.vault.mark(
+      () => {
+        this.checkFree(name);
+        const { nextVolume: volume, nextStrand: strand } = this.vault.registry;
+        return { kind: "volume-created", volume, name, sizeBytes, strand, time: this.now() };
+      },
+      (at) => this.add(this.record(name), { lsn: at, flushLsn: at, time: this.now() }),
+    );
+    return this.get(name);
+  }
+
+  async resize(name: string, sizeBytes: number, options: { force?: boolean } = {}): Promise<VolumeInfo> {
+    checkSize(sizeBytes);
+    const volume = this.liveOf(name);
+    if (sizeBytes < volume.sizeBytes) {
+      this.checkDetached(volume, options, "shrink");
+      // What lies past the new end must read as zeroes should the volume grow again; older moments keep it.
+      const length = volume.sizeBytes - sizeBytes;
+      const cleared = volume.clear(sizeBytes, length, true, true);
+      if (cleared) await cleared;
+    }
+    await this.vault.mark(
+      () => {
+        this.record(name);
+        return { kind: "volume-resized", volume: volume.id, sizeBytes, time: this.now() };
+      },
+      () => {
+        volume.sizeBytes = sizeBytes;
+      },
+    );
+    return this.get(name);
+  }
+
+  async delete(name: string, options: { force?: boolean } = {}): Promise<void> {
+    const volume = this.liveOf(name);
+    await this.vault.mark(
+      () => {
+        this.record(name);
+        this.checkDetached(volume, options, "delete");
+        return { kind: "volume-deleted", volume: volume.id, time: this.now() };
+      },
+      () => {
+        this.live.delete(volume.id);
+      },
+    );
+  }
+
+  openLive(name: string): Promise<WritableDevice> {
+    const volume = this.liveOf(name);
+    this.vault.assertWritable();
+    return Promise.resolve(volume.attach());
+  }
+
+  async openAt(name: string, moment: Moment): Promise<PastDevice> {
+    const record = this.record(name);
+    const resolved = await this.resolve(name, moment);
+    const strand = strandAt(record, resolved.lsn)!;
+    return new OpenPastDevice(this.vault, strand, sizeAt(record, resolved.lsn), resolved);
+  }
+
+  async resolve(name: string, moment: Moment): Promise<ResolvedMoment> {
+    const record = this.record(name);
+    const at = await this.lsnOf(record, moment);
+    const strand = strandAt(record, at)!;
+    const time = await this.vault.history.timeAt(at, this.now());
+    return {
+      lsn: at,
+      time: micros(Math.max(time ?? record.createdAt, record.createdAt)),
+      flushPoint: await this.vault.history.isFlushPoint(strand, at),
+    };
+  }
+
+  async rollback(name: string, to: Moment, options: { force?: boolean } = {}): Promise<RollbackResult> {
+    const volume = this.liveOf(name);
+    this.checkDetached(volume, options, "roll back");
+    const resolved = await this.resolve(name, to);
+    const at = await this.vault.mark(
+      () => {
+        const record = this.record(name);
+        this.checkDetached(volume, options, "roll back");
+        return {
+          kind: "rolled-back",
+          volume: volume.id,
+          strand: this.vault.registry.nextStrand,
+          parent: { strand: strandAt(record, resolved.lsn)!, lsn: resolved.lsn },
+          sizeBytes: sizeAt(record, resolved.lsn),
+          time: this.now(),
+        };
+      },
+      // A client that stayed attached writes to the new strand from its next request on.
+      (lsnOfRollback) => this.follow(volume, lsnOfRollback),
+    );
+    return { lsn: at, to: resolved };
+  }
+
+  async branch(name: string, at: Moment, newName: string): Promise<VolumeInfo> {
+    checkName(newName);
+    const resolved = await this.resolve(name, at);
+    await this.vault.mark(
+      () => {
+        const record = this.record(name);
+        this.checkFree(newName);
+        return {
+          kind: "branched",
+          volume: this.vault.registry.nextVolume,
+          name: newName,
+          sizeBytes: sizeAt(record, resolved.lsn),
+          strand: this.vault.registry.nextStrand,
+          time: this.now(),
+          origin: { volume: record.id, strand: strandAt(record, resolved.lsn)!, lsn: resolved.lsn },
+        };
+      },
+      (created) => this.add(this.record(newName), { lsn: created, flushLsn: created, time: this.now() }),
+    );
+    return this.get(newName);
+  }
+
+  async *diff(name: string, from: Moment, to: Moment): AsyncGenerator<DiffRange, void, undefined> {
+    const record = this.record(name);
+    const sides: { strand: StrandId; lsn: Lsn }[] = [];
+    for (const moment of [from, to]) {
+      const { lsn: at } = await this.resolve(name, moment);
+      sides.push({ strand: strandAt(record, at)!, lsn: at });
+    }
+    const [a, b] = sides as [{ strand: StrandId; lsn: Lsn }, { strand: StrandId; lsn: Lsn }];
+    yield* diffRanges(this.vault, a, b, Math.max(sizeAt(record, a.lsn), sizeAt(record, b.lsn)));
+  }
+
+  bookmarks(name: string): Bookmark[] {
+    return this.record(name).bookmarks.map((bookmark) => ({ ...bookmark }));
+  }
+
+  async bookmark(name: string, bookmarkName: string, at: Moment, note: string): Promise<Bookmark> {
+    checkName(bookmarkName);
+    if (Buffer.byteLength(note) > NOTE_BYTES_MAX) throw new SternwayError("invalid", `a note has at most ${NOTE_BYTES_MAX} bytes`);
+    const volume = this.liveOf(name);
+    const resolved =
+      at.kind === "now" ? { lsn: await volume.flush(), time: this.now() } : await this.resolve(name, at);
+    await this.vault.mark(() => {
+      const record = this.record(name);
+      if (record.bookmarks.some((bookmark) => bookmark.name === bookmarkName)) {
+        throw new SternwayError("conflict", `volume ${name} has a bookmark ${bookmarkName} already: remove it first or choose another name`);
+      }
+      const { lsn: moment, time } = resolved;
+      return { kind: "bookmarked", volume: record.id, name: bookmarkName, lsn: moment, at: time, time: this.now(), note };
+    });
+    return this.bookmarks(name).find((bookmark) => bookmark.name === bookmarkName)!;
+  }
+
+  async removeBookmark(name: string, bookmarkName: string): Promise<void> {
+    await this.vault.mark(() => {
+      const record = this.record(name);
+      if (!record.bookmarks.some((bookmark) => bookmark.name === bookmarkName)) throw noBookmark(record, bookmarkName);
+      return { kind: "bookmark-removed", volume: record.id, name: bookmarkName, time: this.now() };
+    });
+  }
+
+  async timeline(name: string, range: { from?: Micros; to?: Micros; bucketCount: number }): Promise<Timeline> {
+    const record = this.record(name);
+    const { bucketCount } = range;
+    const from = range.from ?? record.createdAt;
+    const to = range.to ?? micros(this.now() + 1);
+    if (!Number.isInteger(bucketCount) || bucketCount < 1 || bucketCount > BUCKETS_MAX) {
+      throw new SternwayError("invalid", `a timeline has 1 to ${BUCKETS_MAX} intervals, not ${bucketCount}`);
+    }
+    if (to <= from) throw new SternwayError("invalid", `the timeline ends (${formatTime(to)}) before it begins (${formatTime(from)})`);
+    const buckets = await timelineOf(this.vault.history, record, from, to, bucketCount, this.now());
+    return { from, to, buckets, marks: marksOf(record).filter((mark) => mark.time >= from && mark.time < to) };
+  }
+
+  async flushPoints(name: string, range: { after: Lsn; limit: number }): Promise<{ lsn: Lsn; time: Micros }[]> {
+    const record = this.record(name);
+    const limit = Math.min(range.limit, FLUSH_POINTS_MAX);
+    const points: { lsn: Lsn; time: Micros }[] = [];
+    for (const span of spansOf(record)) {
+      if (span.throughLsn <= range.after || points.length >= limit) continue;
+      const afterLsn = Math.max(span.afterLsn, range.after);
+      const found = await this.vault.history.flushPoints({ ...span, afterLsn }, limit - points.length);
+      points.push(...found.map((point) => ({ lsn: lsn(point.lsn), time: micros(point.time) })));
+    }
+    return points;
+  }
+
+  private now(): Micros {
+    return this.clock.wall();
+  }
+
+  private record(name: string): VolumeRecord {
+    const record = this.vault.registry.find(name);
+    if (!record) throw new SternwayError("not_found", `there is no volume ${name}`, { volume: name });
+    return record;
+  }
+
+  private liveOf(name: string): LiveVolume {
+    const volume = this.live.get(this.record(name).id);
+    assert(volume !== undefined, "every volume of the registry has its live side");
+    return volume;
+  }
+
+  /** Takes over strand and size after a rollback. */
+  private follow(volume: LiveVolume, at: Lsn): void {
+    const record = this.record(volume.name);
+    volume.strand = record.strands.at(-1)!.strand;
+    volume.sizeBytes = record.sizes.at(-1)!.sizeBytes;
+    volume.lastLsn = at;
+    volume.lastFlushLsn = at;
+    volume.lastWriteAt = this.now();
+  }
+
+  private checkFree(name: string): void {
+    if (!this.vault.registry.find(name)) return;
+    throw new SternwayError("conflict", `there is a volume ${name} already`, { volume: name });
+  }
+
+  private checkDetached(volume: LiveVolume, options: { force?: boolean }, what: string): void {
+    if (volume.attached === 0 || options.force === true) return;
+    const message = `cannot ${what} volume ${volume.name}: ${volume.attached} client(s) are attached; detach them, or force it`;
+    throw new SternwayError("conflict", message, { volume: volume.name, attached: volume.attached });
+  }
+
+  private async lsnOf(record: VolumeRecord, moment: Moment): Promise<Lsn> {
+    switch (moment.kind) {
+      case "now":
+        return this.vault.lastLsn;
+      case "bookmark": {
+        const bookmark = record.bookmarks.find((candidate) => candidate.name === moment.name);
+        if (!bookmark) throw noBookmark(record, moment.name);
+        return bookmark.lsn;
+      }
+      case "lsn":
+        if (moment.lsn > this.vault.lastLsn) {
+          throw new SternwayError("not_found", `lsn ${moment.lsn} lies in the future: the newest is ${this.vault.lastLsn}`);
+        }
+        return inHistory(record, moment.lsn, `lsn ${moment.lsn}`);
+      case "time":
+        return await this.lsnAt(record, moment.time);
+      case "age":
+        return await this.lsnAt(record, micros(this.now() - moment.ageMicros));
+    }
+  }
+
+  private async lsnAt(record: VolumeRecord, time: Micros): Promise<Lsn> {
+    if (time > this.now()) {
+      throw new SternwayError("not_found", `${formatTime(time)} lies in the future: it is ${formatTime(this.now())}`);
+    }
+    const at = await this.vault.history.lsnAt(time);
+    return inHistory(record, lsn(at ?? 0), formatTime(time));
+  }
+
+  private info(record: VolumeRecord): VolumeInfo {
+    const volume = this.live.get(record.id);
+    const rolledBack = record.strands.findLast((entry) => entry.rolledBackTo !== undefined);
+    const origin = record.origin && this.vault.registry.byId(record.origin.volume);
+    return {
+      name: record.name,
+      vault: this.vaultName,
+      sizeBytes: record.sizes.at(-1)!.sizeBytes,
+      createdAt: record.createdAt,
+      createdLsn: record.createdLsn,
+      lastLsn: volume?.lastLsn ?? record.createdLsn,
+      lastWriteAt: micros(volume?.lastWriteAt ?? record.createdAt),
+      lastFlushLsn: volume?.lastFlushLsn ?? record.createdLsn,
+      attached: volume?.attached ?? 0,
+      bookmarkCount: record.bookmarks.length,
+      ...(origin && record.origin ? { origin: { volume: origin.name, lsn: record.origin.lsn } } : {}),
+      ...(rolledBack ? { rolledBack: { toLsn: rolledBack.rolledBackTo!, atLsn: rolledBack.fromLsn, at: rolledBack.time } } : {}),
+    };
+  }
+}
+
+/** @throws not_found: before the volume's history, naming its oldest moment */
+function inHistory(record: VolumeRecord, at: Lsn, text: string): Lsn {
+  if (at >= record.createdLsn) return at;
+  const oldest = `lsn:${record.createdLsn} (${formatTime(record.createdAt)})`;
+  throw new SternwayError("not_found", `${text} lies before the history of volume ${record.name}: its oldest moment is ${oldest}`, {
+    volume: record.name,
+    oldestLsn: record.createdLsn,
+    oldestTime: formatTime(record.createdAt),
+  });
+}
+
+function noBookmark(record: VolumeRecord, name: string): SternwayError {
+  const known = record.bookmarks.map((bookmark) => bookmark.name).join(", ");
+  const hint = known === "" ? "it has none" : `it has ${known}`;
+  return new SternwayError("not_found", `volume ${record.name} has no bookmark ${name}: ${hint}`, { volume: record.name });
+}
+
+function checkName(name: string): void {
+  if (NAME.test(name)) return;
+  const rule = "1 to 64 letters, digits, dots, underscores and hyphens, beginning with a letter or digit";
+  throw new SternwayError("invalid", `"${name}" is not a name: use ${rule}`);
+}
+
+function checkSize(sizeBytes: number): void {
+  const isWhole = Number.isSafeInteger(sizeBytes) && sizeBytes > 0 && sizeBytes % SECTOR_SIZE === 0;
+  if (isWhole && sizeBytes <= VOLUME_SIZE_MAX) return;
+  throw new SternwayError(
+    "invalid",
+    `a volume has a multiple of ${SECTOR_SIZE} bytes, from ${SECTOR_SIZE} to ${formatSize(VOLUME_SIZE_MAX)}, not ${sizeBytes}`,
+  );
+}

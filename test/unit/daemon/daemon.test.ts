@@ -1,0 +1,204 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { SternwayError } from "../../../src/base/errors.ts";
+import { resolveConfig, type ConfigFlags } from "../../../src/config/config.ts";
+import { createClient } from "../../../src/contract/client.ts";
+import { startDaemon, type Daemon, type Engine, type OpenEngine } from "../../../src/daemon/daemon.ts";
+import { runDaemon } from "../../../src/daemon/run.ts";
+import { createLog } from "../../../src/observe/log.ts";
+import { createFakeVolumes, type FakeVolumes } from "../../support/fake-volumes.ts";
+
+let parent: string;
+let dir: string;
+let logged: string[];
+let running: Daemon[];
+let volumes: FakeVolumes;
+let engineStops: number;
+
+beforeEach(() => {
+  parent = mkdtempSync(join(tmpdir(), "sternway-daemon-"));
+  dir = join(parent, "data");
+  logged = [];
+  running = [];
+  volumes = createFakeVolumes();
+  engineStops = 0;
+});
+afterEach(async () => {
+  await Promise.all(running.map((daemon) => daemon.stop()));
+  rmSync(parent, { recursive: true, force: true });
+});
+
+const openEngine: OpenEngine = async (): Promise<Engine> => ({
+  volumes,
+  status: async () => ({
+    id: "feed",
+    state: "writable",
+    epoch: 1,
+    lastLsn: 0,
+    durableLsn: 0,
+    sealedLsn: 0,
+    volumeCount: volumes.list().length,
+    journalUsedBytes: 0,
+    journalSizeBytes: 0,
+    storedBytes: 0,
+    packCount: 0,
+    layerCount: 0,
+  }),
+  sample: () => ({ packCount: 3 }),
+  async *check() {
+    yield { line: "end", findings: 0, objects: 0, bytes: 0 };
+  },
+  stop: async () => void engineStops++,
+});
+
+async function start(flags: ConfigFlags = { http: "127.0.0.1:0" }, engine = openEngine): Promise<Daemon> {
+  const daemon = await startDaemon({
+    dataDir: dir,
+    config: resolveConfig({ filePath: "config.json", environment: {}, flags }),
+    log: createLog({ level: "debug", format: "json", write: (line) => void logged.push(line) }),
+    version: "1.2.3",
+    openEngine: engine,
+  });
+  running.push(daemon);
+  return daemon;
+}
+
+/** The first bytes that an NBD server says. */
+function greeting(path: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path);
+    socket.once("data", (part: Buffer) => {
+      resolve(part.subarray(0, 8).toString("latin1"));
+      socket.destroy();
+    });
+    socket.once("error", reject);
+  });
+}
+
+describe("startDaemon()", () => {
+  test("serves the API on the control socket and on TCP, and blocks on nbd.sock, in a folder of its own", async () => {
+    const { addresses } = await start();
+    expect(statSync(dir).mode & 0o777).toBe(0o700);
+    expect(statSync(join(dir, "control.sock")).mode & 0o777).toBe(0o600);
+    expect(statSync(join(dir, "nbd.sock")).mode & 0o777).toBe(0o600);
+    const control = createClient({ socketPath: addresses.control });
+    await control.createVolume("web1", 2 ** 20);
+    const tcp = createClient({ baseUrl: addresses.http! });
+    expect((await tcp.volumes()).map((volume) => volume.name)).toEqual(["web1"]);
+    expect(await greeting(join(dir, "nbd.sock"))).toBe("NBDMAGIC");
+    expect(addresses.nbd).toEqual([`unix:${join(dir, "nbd.sock")}`]);
+    expect(await tcp.health()).toMatchObject({ status: "ok", version: "1.2.3", reasons: [] });
+    const vault = await tcp.vault();
+    expect(vault).toMatchObject({ id: "feed", volumeCount: 1 });
+    expect(vault.totalBytes).toBeGreaterThan(0);
+    const metrics = await tcp.metrics();
+    expect(metrics).toContain("sternway_packs 3");
+    expect(metrics).toContain('sternway_volume_size_bytes{volume="web1"} 1048576');
+    expect((await tcp.events()).events.map((event) => event.kind)).toEqual(["volume-created", "started"]);
+  });
+
+  test("lists the machine's disks and the space of the store", async () => {
+    const { addresses } = await start();
+    const disks = await createClient({ socketPath: addresses.control }).disks();
+    expect(disks.warnings).toEqual([]);
+    expect(disks.store).toMatchObject({ dataDir: dir, low: false });
+    expect(disks.store.freeBytes).toBeGreaterThan(0);
+    expect(disks.store.usedBytes).toBeGreaterThan(0);
+    for (const disk of disks.disks) expect(disk.sizeBytes).toBeGreaterThan(0);
+  });
+
+  test("takes more NBD addresses, and no TCP for HTTP when it is off", async () => {
+    const path = join(parent, "more.sock");
+    const { addresses } = await start({ http: "off", nbd: [`unix:${path}`, "127.0.0.1:0"] });
+    expect(addresses.http).toBeUndefined();
+    expect(await greeting(path)).toBe("NBDMAGIC");
+    expect(addresses.nbd[2]).toMatch(/^127\.0\.0\.1:[1-9]\d*$/);
+  });
+
+  test("is alone on its folder, and leaves it usable after stop()", async () => {
+    const first = await start();
+    await expect(start()).rejects.toMatchObject({ kind: "conflict", message: expect.stringContaining("locked") });
+    await first.stop();
+    await first.stop();
+    expect(engineStops).toBe(1);
+    expect(existsSync(join(dir, "control.sock"))).toBe(false);
+    expect(existsSync(join(dir, "nbd.sock"))).toBe(false);
+    await start();
+  });
+
+  test("takes over sockets that a killed process left", async () => {
+    await (await start()).stop();
+    const script = `for (const name of ["control.sock", "nbd.sock"])
+      require("node:net").createServer().listen(${JSON.stringify(dir)} + "/" + name, () => console.log(name));`;
+    const child = Bun.spawn([process.execPath, "-e", script], { stdout: "pipe" });
+    let said = "";
+    for await (const part of child.stdout) {
+      said += new TextDecoder().decode(part);
+      if (said.split("\n").length > 2) break;
+    }
+    child.kill("SIGKILL");
+    await child.exited;
+    expect(existsSync(join(dir, "control.sock"))).toBe(true);
+    const { addresses } = await start();
+    expect(await createClient({ socketPath: addresses.control }).volumes()).toEqual([]);
+  });
+
+  test("refuses a folder that holds other things, and leaves its permissions alone", async () => {
+    writeFileSync(join(parent, "letter.txt"), "dear");
+    const mode = statSync(parent).mode;
+    dir = parent;
+    await expect(start()).rejects.toMatchObject({ kind: "conflict", message: expect.stringContaining("letter.txt") });
+    expect(statSync(parent).mode).toBe(mode);
+    expect(existsSync(join(parent, "lock"))).toBe(false);
+  });
+
+  test("refuses a folder whose path is too long for a socket", async () => {
+    dir = join(parent, "x".repeat(90));
+    await expect(start()).rejects.toMatchObject({ kind: "invalid", message: expect.stringContaining("too long") });
+    expect(existsSync(dir)).toBe(false);
+  });
+
+  test("undoes a start that fails half-way", async () => {
+    using taken = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response("") });
+    await expect(start({ http: `127.0.0.1:${taken.port}` })).rejects.toMatchObject({ kind: "unavailable" });
+    while (engineStops === 0) await new Promise((resolve) => setImmediate(resolve));
+    const broken: OpenEngine = () => Promise.reject(new SternwayError("corrupt", "manifest 3"));
+    await expect(start({ http: "off" }, broken)).rejects.toMatchObject({ kind: "corrupt" });
+    await start();
+  });
+});
+
+describe("runDaemon()", () => {
+  test("reads config.json, serves until SIGTERM, then stops the engine", async () => {
+    await (await start()).stop();
+    engineStops = 0;
+    writeFileSync(join(dir, "config.json"), '{"http":{"listen":"127.0.0.1:0"},"log":{"level":"error"}}');
+    const ready = Promise.withResolvers<Daemon["addresses"]>();
+    const ended = runDaemon({
+      dataDir: dir,
+      flags: { nbd: ["127.0.0.1:0"] },
+      environment: {},
+      version: "1",
+      openEngine,
+      onReady: ready.resolve,
+    });
+    const addresses = await ready.promise;
+    expect(addresses.http).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+    expect(addresses.nbd).toHaveLength(2);
+    process.kill(process.pid, "SIGTERM");
+    await ended;
+    expect(engineStops).toBe(1);
+  });
+
+  test("refuses a wrong configuration before it touches anything", async () => {
+    const options = { dataDir: dir, flags: { http: "0.0.0.0:1" }, environment: {}, version: "1", openEngine };
+    await expect(runDaemon(options)).rejects.toMatchObject({
+      kind: "invalid",
+      message: expect.stringContaining("loopback"),
+    });
+    expect(existsSync(dir)).toBe(false);
+  });
+});

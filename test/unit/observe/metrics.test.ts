@@ -1,0 +1,42 @@
+import { describe, expect, test } from "bun:test";
+import { createMetrics, type VolumeSample } from "../../../src/observe/metrics.ts";
+
+describe("createMetrics()", () => {
+  test("two appliances in one process do not meet", async () => {
+    const [a, b] = [createMetrics(), createMetrics()];
+    a.writes.inc({ volume: "web1" }, 3);
+    expect(await a.text()).toContain('sternway_writes_total{volume="web1"} 3');
+    expect(await b.text()).not.toContain("web1");
+  });
+
+  test("samples volumes and the vault when read, and forgets a deleted volume", async () => {
+    const metrics = createMetrics();
+    const volume: VolumeSample = { name: "web1", sizeBytes: 512, lastLsn: 9, lastWriteAgeSeconds: 1.5, attached: 2 };
+    let volumes = [volume];
+    metrics.attach({
+      volumes: () => volumes,
+      vault: () => ({ journalUsedBytes: 77, writable: true }),
+      nbdSessions: () => 4,
+    });
+    const text = await metrics.text();
+    for (const line of [
+      'sternway_volume_last_lsn{volume="web1"} 9',
+      'sternway_volume_last_write_age_seconds{volume="web1"} 1.5',
+      "sternway_journal_used_bytes 77",
+      "sternway_vault_writable 1",
+      "sternway_nbd_sessions 4",
+    ]) {
+      expect(text).toContain(line);
+    }
+    volumes = [];
+    expect(await metrics.text()).not.toContain("web1");
+  });
+
+  test("every line is in the Prometheus text format and every metric has our prefix", async () => {
+    const metrics = createMetrics();
+    metrics.groupCommitSeconds.observe(0.003);
+    const lines = (await metrics.text()).split("\n").filter((line) => line !== "");
+    for (const line of lines) expect(line).toMatch(/^(# (HELP|TYPE) sternway_\w+ .+|sternway_\w+(\{.*\})? \S+)$/);
+    expect(lines).toContain('sternway_group_commit_seconds_bucket{le="0.0032"} 1');
+  });
+});
