@@ -82,7 +82,9 @@ async function runSuite(
 ): Promise<void> {
   console.log(`\n== ${name}`);
   const counts: Record<string, number> = {};
+  const skipped: string[] = [];
   let heading = "";
+  let inRecap = false;
   const started = performance.now();
   const code = await run([bun, "test", ...testArguments], env, (raw) => {
     const line = Bun.stripANSI(raw);
@@ -91,8 +93,11 @@ async function runSuite(
       counts[count[2] ?? ""] = Number(count[1]);
       heading = "";
     }
+    // After the last test come the names of those that did not pass, a second time.
+    if (/^\d+ tests? (?:skipped|todo|failed):$/.test(line)) inRecap = true;
     const skip = /^\((?:skip|todo)\) (.*)$/.exec(line);
-    if (skip) tally.skipped.push(skip[1] ?? "");
+    if (skip && !inRecap) skipped.push(skip[1] ?? "");
+    if (inRecap && !count) return;
     // Thousands of passing names hide the few lines that matter; a file's name is shown with its first line that does.
     if (line.endsWith(".test.ts:")) heading = raw;
     else if (!line.startsWith("(pass)") && !skip && line !== "") {
@@ -105,8 +110,9 @@ async function runSuite(
   tally.passed += counts["pass"] ?? 0;
   // A run that ends badly without naming a failed test (killed, out of memory) must not look green.
   tally.failed += code !== 0 && failed === 0 ? 1 : failed;
-  const unnamed = (counts["skip"] ?? 0) + (counts["todo"] ?? 0) - tally.skipped.length;
-  for (let i = 0; i < unnamed; i++) tally.skipped.push("(a test whose name was not printed)");
+  const skippedCount = (counts["skip"] ?? 0) + (counts["todo"] ?? 0);
+  while (skipped.length < skippedCount) skipped.push("(a test whose name was not printed)");
+  tally.skipped.push(...skipped.slice(0, skippedCount));
   console.log(`${code === 0 ? "pass" : "FAIL"}  ${name} (${((performance.now() - started) / 1000).toFixed(1)} s)`);
 }
 

@@ -82,18 +82,19 @@ export const configSchema = z.strictObject({
     .prefault({}),
   storage: z
     .strictObject({
+      /** For a vault that is made anew; an existing one keeps its own. */
       journalFileBytes: size(4 * 2 ** 20, 2 ** 30, "64MiB"),
       /** Two are the least: one fills while one is sealed. */
       journalFilesMax: z.int().min(2).max(1024).default(32),
-      /** A group must hold the largest request, 32 MiB. */
-      groupBytesMax: size(2 ** 20, 64 * 2 ** 20, "4MiB"),
+      /** The most that is written to the journal at once. */
+      groupBytesMax: size(2 ** 20, 4 * 2 ** 20, "4MiB"),
       /** How long a lone plain write may wait for company before it is written to disk. */
-      groupLingerMs: z.number().min(0).max(1000).default(2),
+      groupLingerMs: z.number().min(0).max(1000).default(5),
       frameCacheBytes: size(4 * 2 ** 20, 2 ** 40, "64MiB"),
       pageCacheBytes: size(4 * 2 ** 20, 2 ** 40, "64MiB"),
-      fingerprintBudgetBytes: size(2 ** 20, 2 ** 40, "128MiB"),
+      fingerprintBudgetBytes: size(2 ** 20, 2 ** 40, "256MiB"),
       /** Below this much free space writes are refused, so that what was answered can still be sealed. */
-      freeSpaceReserveBytes: size(64 * 2 ** 20, 2 ** 40, "256MiB"),
+      freeSpaceReserveBytes: size(64 * 2 ** 20, 2 ** 40, "1GiB"),
     })
     .prefault({}),
   log: z

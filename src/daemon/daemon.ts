@@ -22,6 +22,7 @@ import { clearStaleSocket, openDataDir } from "./data-dir.ts";
 import { readDiskUsage } from "./disk-usage.ts";
 import type { Engine, OpenEngine } from "./engine.ts";
 import { describeMount, mountHolding, parseMountInfo, readBlockDevices } from "./inventory.ts";
+import { meterExports, type Meter } from "./metered-exports.ts";
 import { nbdAddressText, startNbdServers } from "./nbd.ts";
 import { watchSpace, type SpaceWatch } from "./space-watch.ts";
 
@@ -86,16 +87,23 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   });
   started.defer(() => engine.stop());
 
-  const exports = combineExports(liveExports(engine.volumes), pastExports(engine.volumes));
+  const { volumes } = engine;
+  const exists = (name: string): boolean => volumes.list().some((info) => info.name === name);
+  const meter = meterExports(combineExports(liveExports(volumes), pastExports(volumes)), metrics, exists);
   const nbdLog = log.child({ room: "nbd" });
-  const servers = await startNbdServers({ ownSocket: dir.nbdSocket, config: config.nbd, exports, log: nbdLog });
+  const servers = await startNbdServers({
+    ownSocket: dir.nbdSocket,
+    config: config.nbd,
+    exports: meter.exports,
+    log: nbdLog,
+  });
   started.defer(async () => {
     await Promise.all(servers.map((server) => server.stop({ graceMs: GRACE_MS })));
   });
 
   const health = (): Health => healthOf({ stopping, version, startedAt: formatTime(startedAt), watch, catalog, vault });
   let vault = await engine.status();
-  metrics.attach(metricsSources(engine, servers, watch));
+  metrics.attach(metricsSources(engine, meter, servers, watch));
   const answer = createApi({
     volumes: engine.volumes,
     catalog,
@@ -147,7 +155,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   };
 }
 
-function metricsSources(engine: Engine, servers: readonly NbdServer[], watch: SpaceWatch) {
+function metricsSources(engine: Engine, meter: Meter, servers: readonly NbdServer[], watch: SpaceWatch) {
   return {
     volumes: () => {
       const now = systemClock.wall();
@@ -159,6 +167,7 @@ function metricsSources(engine: Engine, servers: readonly NbdServer[], watch: Sp
         attached: info.attached,
       }));
     },
+    totals: () => meter.totals(),
     vault: () => {
       const space = watch.space();
       return { ...engine.sample(), ...(space === undefined ? {} : { freeBytes: space.freeBytes }) };

@@ -17,23 +17,32 @@ export interface VolumeSample {
   attached: number;
 }
 
+/** What clients did to a volume since the appliance started. */
+export interface VolumeTotals {
+  volume: string;
+  writes: number;
+  writtenBytes: number;
+  /** Trimmed or zeroed. */
+  clearedBytes: number;
+  readBytes: number;
+  flushes: number;
+}
+
 /** What is asked of the vault when metrics are read; a fact that is not known is left out. */
 export interface VaultSample {
   journalUsedBytes?: number;
   journalSizeBytes?: number;
-  sealLagBytes?: number;
+  sealBacklog?: number;
   storedBytes?: number;
   packCount?: number;
   layerCount?: number;
-  frameCacheBytes?: number;
-  pageCacheBytes?: number;
-  fingerprintBytes?: number;
   freeBytes?: number;
   writable?: boolean;
 }
 
 export interface MetricsSources {
   volumes(): VolumeSample[];
+  totals(): VolumeTotals[];
   vault(): VaultSample | Promise<VaultSample>;
   nbdSessions(): number;
 }
@@ -44,15 +53,20 @@ const LATENCY_SECONDS = [0.0001, 0.0002, 0.0004, 0.0008, 0.0016, 0.0032, 0.0064,
 const VAULT_GAUGES: Record<keyof VaultSample, [name: string, help: string]> = {
   journalUsedBytes: ["sternway_journal_used_bytes", "Journal that is not sealed yet"],
   journalSizeBytes: ["sternway_journal_size_bytes", "Journal files on disk"],
-  sealLagBytes: ["sternway_seal_lag_bytes", "Written bytes that wait to be sealed"],
+  sealBacklog: ["sternway_seal_backlog", "Journal files that wait to be sealed"],
   storedBytes: ["sternway_stored_bytes", "Packs and layers on disk"],
   packCount: ["sternway_packs", "Live packs"],
   layerCount: ["sternway_layers", "Live layers"],
-  frameCacheBytes: ["sternway_frame_cache_bytes", "Unpacked frames in memory"],
-  pageCacheBytes: ["sternway_page_cache_bytes", "Layer pages in memory"],
-  fingerprintBytes: ["sternway_fingerprint_bytes", "Fingerprint index in memory"],
   freeBytes: ["sternway_store_free_bytes", "Free space where the vault lies"],
   writable: ["sternway_vault_writable", "1 when the vault takes writes"],
+};
+
+const TOTALS: Record<Exclude<keyof VolumeTotals, "volume">, [name: string, help: string]> = {
+  writes: ["sternway_writes_total", "Writes answered"],
+  writtenBytes: ["sternway_written_bytes_total", "Bytes written by clients"],
+  clearedBytes: ["sternway_cleared_bytes_total", "Bytes trimmed or zeroed by clients"],
+  readBytes: ["sternway_read_bytes_total", "Bytes read by clients"],
+  flushes: ["sternway_flushes_total", "Flushes answered"],
 };
 
 /** Opens an empty set of metrics. Counters may be set from the start; sources are attached when there are any. */
@@ -73,6 +87,9 @@ export function createMetrics() {
   const vaultGauges = new Map(
     (Object.keys(VAULT_GAUGES) as (keyof VaultSample)[]).map((key) => [key, gauge(...VAULT_GAUGES[key])]),
   );
+  const totals = (Object.keys(TOTALS) as (keyof typeof TOTALS)[]).map(
+    (key) => [key, counter(...TOTALS[key], ["volume"])] as const,
+  );
   const rss = gauge("sternway_resident_bytes", "Memory of the process");
   const uptime = gauge("sternway_uptime_seconds", "Time since the process started");
   const nbdSessions = gauge("sternway_nbd_sessions", "NBD sessions now");
@@ -89,6 +106,10 @@ export function createMetrics() {
       byVolume.age.set({ volume: volume.name }, volume.lastWriteAgeSeconds);
       byVolume.attached.set({ volume: volume.name }, volume.attached);
     }
+    for (const [, each] of totals) each.reset();
+    for (const total of sources.totals()) {
+      for (const [key, each] of totals) each.inc({ volume: total.volume }, total[key]);
+    }
     nbdSessions.set(sources.nbdSessions());
     const vault = await sources.vault();
     for (const [key, each] of vaultGauges) {
@@ -98,16 +119,10 @@ export function createMetrics() {
   }
 
   return {
-    writes: counter("sternway_writes_total", "Writes answered", ["volume"]),
-    writtenBytes: counter("sternway_written_bytes_total", "Bytes written by clients", ["volume"]),
-    clearedBytes: counter("sternway_cleared_bytes_total", "Bytes trimmed or zeroed by clients", ["volume"]),
-    readBytes: counter("sternway_read_bytes_total", "Bytes read by clients", ["volume"]),
-    flushes: counter("sternway_flushes_total", "Flushes answered", ["volume"]),
-    refusedWrites: counter("sternway_refused_writes_total", "Writes refused because there was no room"),
-    groups: counter("sternway_journal_groups_total", "Groups written to the journal"),
-    groupCommitSeconds: new Histogram({
-      name: "sternway_group_commit_seconds",
-      help: "From handing a group to the disk to its durability",
+    refusedWrites: counter("sternway_refused_writes_total", "Writes and trims that failed"),
+    flushSeconds: new Histogram({
+      name: "sternway_flush_seconds",
+      help: "From a client's FLUSH to its answer",
       buckets: LATENCY_SECONDS,
       registers,
     }),

@@ -1,6 +1,6 @@
 /**
  * A bare Debian 12 in a folder: what a newcomer's machine has right after its installation, and nothing else. Commands run
- * in it by chroot, in mount and process namespaces of their own, so that nothing they start or mount outlives them.
+ * in it in mount and process namespaces of their own, so that nothing they start or mount outlives them.
  *
  * How this machine reaches its Debian mirror and npm registry (sources, Acquire settings, certificates, .npmrc, proxy
  * variables) is copied in at run time, so that no host is named here.
@@ -121,12 +121,17 @@ export class BareMachine implements AsyncDisposable {
   async run(script: string, options: RunOptions = {}): Promise<RunResult> {
     const { user = "root", network = true, cwd = "/", until } = options;
     const outside = [
+      // A root that is a mount of its own: a chroot's is not in the list of mounts, which tools like df miss.
+      'mount --bind "$1" "$1"',
       'mount -t proc proc "$1/proc"',
       'mount --rbind /dev "$1/dev"',
       'mount --rbind /sys "$1/sys"',
       // A new network namespace has its loopback down; a machine without a network has it up.
       network ? ":" : "ip link set lo up 2>/dev/null || :",
-      'exec chroot --userspec="$2" "$1" /bin/bash -c "cd $3 && $4"',
+      'cd "$1"',
+      "pivot_root . mnt",
+      "umount -l /mnt",
+      'exec chroot --userspec="$2" / /bin/bash -c "cd $3 && $4"',
     ].join(" && ");
     const env: Record<string, string> = {
       PATH: PATH_INSIDE,

@@ -4,9 +4,9 @@ import { createMetrics, type VolumeSample } from "../../../src/observe/metrics.t
 describe("createMetrics()", () => {
   test("two appliances in one process do not meet", async () => {
     const [a, b] = [createMetrics(), createMetrics()];
-    a.writes.inc({ volume: "web1" }, 3);
-    expect(await a.text()).toContain('sternway_writes_total{volume="web1"} 3');
-    expect(await b.text()).not.toContain("web1");
+    a.sealedBytes.inc(3);
+    expect(await a.text()).toContain("sternway_sealed_bytes_total 3");
+    expect(await b.text()).toContain("sternway_sealed_bytes_total 0");
   });
 
   test("samples volumes and the vault when read, and forgets a deleted volume", async () => {
@@ -22,21 +22,23 @@ describe("createMetrics()", () => {
     for (const line of [
       'sternway_volume_last_lsn{volume="web1"} 9',
       'sternway_volume_last_write_age_seconds{volume="web1"} 1.5',
+      'sternway_written_bytes_total{volume="web1"} 20480',
       "sternway_journal_used_bytes 77",
       "sternway_vault_writable 1",
       "sternway_nbd_sessions 4",
     ]) {
       expect(text).toContain(line);
     }
+    expect(await metrics.text()).toContain('sternway_writes_total{volume="web1"} 5');
     volumes = [];
     expect(await metrics.text()).not.toContain("web1");
   });
 
   test("every line is in the Prometheus text format and every metric has our prefix", async () => {
     const metrics = createMetrics();
-    metrics.groupCommitSeconds.observe(0.003);
+    metrics.flushSeconds.observe(0.003);
     const lines = (await metrics.text()).split("\n").filter((line) => line !== "");
     for (const line of lines) expect(line).toMatch(/^(# (HELP|TYPE) sternway_\w+ .+|sternway_\w+(\{.*\})? \S+)$/);
-    expect(lines).toContain('sternway_group_commit_seconds_bucket{le="0.0032"} 1');
+    expect(lines).toContain('sternway_flush_seconds_bucket{le="0.0032"} 1');
   });
 });

@@ -1,0 +1,119 @@
+/**
+ * The real engine: a vault with its volumes, as the daemon and the check of a stopped vault need it. The one place that
+ * knows which of the vault's options the configuration sets.
+ */
+import { systemClock } from "../base/clock.ts";
+import { realDisk } from "../base/real-disk.ts";
+import { systemRandom } from "../base/random.ts";
+import { SternwayError } from "../base/errors.ts";
+import { BLOCK_SIZE } from "../base/units.ts";
+import type { CheckLine, CheckRequest } from "../contract/contract.ts";
+import { openVault } from "../vault/open-vault.ts";
+import { workerSealer } from "../vault/sealer-worker.ts";
+import type { Vault } from "../vault/vault.ts";
+import { openVolumes } from "../volume/volume-set.ts";
+import type { Engine, EngineOptions } from "./engine.ts";
+import { checkVolumes } from "./volume-check.ts";
+
+type Line = Exclude<CheckLine, { line: "failed" }>;
+
+/** A data folder holds one vault; its name only matters once there are more. */
+const VAULT_NAME = "default";
+
+/** Opens the vault in a folder, or makes one there. @throws corrupt, fenced, unavailable */
+export async function openEngine(options: EngineOptions): Promise<Engine> {
+  const { disk, clock, random, dir, storage, log, metrics } = options;
+  let inTrouble = false;
+  const vault = await openVault({
+    disk,
+    clock,
+    random,
+    dir,
+    sealer: workerSealer,
+    journalFileBytes: storage.journalFileBytes,
+    journalFilesMax: storage.journalFilesMax,
+    groupPages: Math.floor(storage.groupBytesMax / BLOCK_SIZE),
+    groupLingerMs: storage.groupLingerMs,
+    pageCacheBytes: storage.pageCacheBytes,
+    frameCacheBytes: storage.frameCacheBytes,
+    indexBudgetBytes: storage.fingerprintBudgetBytes,
+    reserveBytes: storage.freeSpaceReserveBytes,
+    onTrouble(error) {
+      // Sealing tries again and again; the first failure and the end of the trouble are what people need to know.
+      if (error && !inTrouble) log.error({ err: error }, "sealing is in trouble; the journal fills meanwhile");
+      if (!error && inTrouble) log.info({}, "sealing works again");
+      inTrouble = error !== undefined;
+    },
+    onSealed(progress) {
+      metrics.sealedBytes.inc(progress.blocks * BLOCK_SIZE);
+      metrics.duplicateBytes.inc(progress.duplicateBlocks * BLOCK_SIZE);
+      metrics.packBytes.inc(progress.storedBytes);
+      log.debug(progress, "a stretch was sealed");
+    },
+  });
+  if (vault.readOnlyReason !== undefined) log.error({ reason: vault.readOnlyReason }, "the vault is read-only");
+  const volumes = await openVolumes(vault, clock, VAULT_NAME);
+  const journalSizeBytes = storage.journalFilesMax * storage.journalFileBytes;
+  const journalUsedBytes = (): number => Math.round(vault.journal.fill * journalSizeBytes);
+  let checking = false;
+  return {
+    volumes,
+    status: async () => {
+      const { manifest } = vault.sealing;
+      return {
+        id: manifest.vault,
+        ...(vault.readOnlyReason === undefined
+          ? { state: "writable" as const }
+          : { state: "read-only" as const, reason: vault.readOnlyReason }),
+        epoch: manifest.epoch,
+        lastLsn: vault.lastLsn,
+        durableLsn: vault.journal.durableLsn,
+        sealedLsn: manifest.sealed.lsn,
+        volumeCount: volumes.list().length,
+        journalUsedBytes: journalUsedBytes(),
+        journalSizeBytes,
+        storedBytes: storedBytes(vault),
+        packCount: manifest.packs.length,
+        layerCount: manifest.layers.length,
+      };
+    },
+    sample: () => ({
+      journalUsedBytes: journalUsedBytes(),
+      journalSizeBytes,
+      sealBacklog: vault.sealing.backlog,
+      storedBytes: storedBytes(vault),
+      packCount: vault.sealing.manifest.packs.length,
+      layerCount: vault.sealing.manifest.layers.length,
+      writable: vault.readOnlyReason === undefined,
+    }),
+    async *check(request, signal) {
+      if (checking) throw new SternwayError("conflict", "a check is running already; GET /v1/jobs shows it");
+      checking = true;
+      try {
+        yield* checkVolumes(volumes, request, signal);
+      } finally {
+        checking = false;
+      }
+    },
+    stop: () => vault.stop(),
+  };
+}
+
+/** Checks a vault that no daemon serves; opens it for reading only. The caller holds the data folder's lock. */
+export async function* checkVaultAt(dir: string, request: CheckRequest, signal: AbortSignal): AsyncGenerator<Line> {
+  const vault = await openVault({ disk: realDisk, clock: systemClock, random: systemRandom, dir, readOnly: true });
+  try {
+    const volumes = await openVolumes(vault, systemClock, VAULT_NAME);
+    if (request.volume !== undefined) volumes.get(request.volume);
+    yield* checkVolumes(volumes, request, signal);
+  } finally {
+    await vault.stop();
+  }
+}
+
+function storedBytes(vault: Vault): number {
+  const { packs, layers, chronicles } = vault.sealing.manifest;
+  let bytes = 0;
+  for (const files of [packs, layers, chronicles]) for (const file of files) bytes += file.sizeBytes;
+  return bytes;
+}
