@@ -82,8 +82,9 @@ export async function startSternway(folder: string): Promise<BlockServer> {
   const data = join(folder, "data");
   mkdirSync(data, { recursive: true });
   const socketPath = join(folder, "nbd.sock");
-  const child = await startServer(sternway(data, "serve", "--http", "127.0.0.1:0", "--nbd", `unix:${socketPath}`), () =>
-    existsSync(socketPath),
+  const child = await startServer(
+    sternway(data, "serve", "--http", "off", "--log-level", "warn", "--nbd", `unix:${socketPath}`),
+    () => existsSync(socketPath),
   );
   return served("sternway", data, VOLUME, child, socketPath);
 }

@@ -150,8 +150,10 @@ const sternwayKeeper: ImageKeeper = {
 async function keptBytes(data: string): Promise<number> {
   const { stdout } = await runCommand(["du", "-s", "-B1", "--exclude=journal", data]);
   const status = await runCommand(sternway(data, "status", "--json"));
-  const { vault } = JSON.parse(status.stdout) as { vault: { journalUsedBytes: number } };
-  return Number(stdout.split("\t")[0]) + vault.journalUsedBytes;
+  const { vault } = JSON.parse(status.stdout) as {
+    vault: { lastLsn: number; sealedLsn: number; journalUsedBytes: number };
+  };
+  return Number(stdout.split("\t")[0]) + (vault.sealedLsn < vault.lastLsn ? vault.journalUsedBytes : 0);
 }
 
 export const IMAGE_KEEPERS: readonly ImageKeeper[] = [sternwayKeeper, restic, borg, qemuImg];

@@ -10,7 +10,6 @@ import { isLoopback } from "./listen.ts";
 import { configSchema, type Config } from "./schema.ts";
 
 export type { Config, TlsConfig } from "./schema.ts";
-export type { HttpListen, NbdListen } from "./listen.ts";
 export { isLoopback } from "./listen.ts";
 
 /** What the command line may set. */

@@ -70,8 +70,8 @@ export const configSchema = z.strictObject({
       /** Beside the socket nbd.sock in the data folder, which is always there. */
       listen: z.array(readBy(parseNbdListen)).max(16).default([]),
       tls: tlsSchema.optional(),
-      /** Each session may hold one 32 MiB request. */
-      sessionsMax: z.int().min(1).max(4096).default(128),
+      /** Sessions at a time on each address; a further one is turned away. */
+      sessionsMax: z.int().min(1).max(4096).default(256),
     })
     .prefault({}),
   http: z

@@ -164,7 +164,6 @@ export const jobSchema = z
     error: z.string().optional(),
   })
   .openapi("Job");
-export type WireJob = z.output<typeof jobSchema>;
 export const jobListSchema = z
   .object({ jobs: z.array(jobSchema), next: z.int().optional().openapi({ description: "pass as `before`" }) })
   .openapi("JobList");
@@ -196,7 +195,6 @@ export const eventSchema = z
     message: z.string(),
   })
   .openapi("Event");
-export type WireEvent = z.output<typeof eventSchema>;
 export const eventListSchema = z
   .object({ events: z.array(eventSchema), next: z.int().optional().openapi({ description: "pass as `before`" }) })
   .openapi("EventList");

@@ -38,13 +38,13 @@ export const routes = {
   listEvents: appliance.listEvents,
 } as const;
 
-export { PROBLEM_TYPE, errorOfProblem, problemOf, problemSchema, type Problem } from "./problem.ts";
+export { PROBLEM_TYPE, problemOf, problemSchema, type Problem } from "./problem.ts";
 export { LINES_TYPE } from "./route-parts.ts";
 export type { WireMoment } from "./fields.ts";
 export { type WireVolume } from "./volumes.ts";
 export { type WireTimeline, type WireFlushPoints } from "./timeline.ts";
 export { FLUSH_POINTS_DEFAULT, TIMELINE_BUCKETS_DEFAULT } from "./timeline.ts";
 export { IMAGE_LSN_HEADER, IMAGE_TIME_HEADER, type ExtentLine } from "./image.ts";
-export { type DiffLine, type WireBookmark, type WireRollback } from "./history.ts";
+export { type DiffLine, type WireBookmark } from "./history.ts";
 export { PAGE_DEFAULT } from "./appliance.ts";
-export type { CheckLine, CheckRequest, DiskList, Health, VaultStatus, WireEvent, WireJob } from "./appliance.ts";
+export type { CheckLine, CheckRequest, DiskList, Health, VaultStatus } from "./appliance.ts";

@@ -15,7 +15,6 @@ export const rollbackSchema = z
       .openapi({ description: "the moment just before it: roll back to it to undo this", example: "lsn:41" }),
   })
   .openapi("Rollback");
-export type WireRollback = z.output<typeof rollbackSchema>;
 
 export const rollbackVolume = createRoute({
   method: "post",

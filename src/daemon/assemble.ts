@@ -5,7 +5,7 @@
 import { systemClock } from "../base/clock.ts";
 import { realDisk } from "../base/real-disk.ts";
 import { systemRandom } from "../base/random.ts";
-import { SternwayError } from "../base/errors.ts";
+import { errorText, SternwayError } from "../base/errors.ts";
 import { BLOCK_SIZE } from "../base/units.ts";
 import type { CheckLine, CheckRequest } from "../contract/contract.ts";
 import { openVault } from "../vault/open-vault.ts";
@@ -22,7 +22,7 @@ const VAULT_NAME = "default";
 
 /** Opens the vault in a folder, or makes one there. @throws corrupt, fenced, unavailable */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
-  const { disk, clock, random, dir, storage, log, metrics } = options;
+  const { disk, clock, random, dir, storage, log, metrics, tell } = options;
   let inTrouble = false;
   const vault = await openVault({
     disk,
@@ -40,8 +40,15 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     reserveBytes: storage.freeSpaceReserveBytes,
     onTrouble(error) {
       // Sealing tries again and again; the first failure and the end of the trouble are what people need to know.
-      if (error && !inTrouble) log.error({ err: error }, "sealing is in trouble; the journal fills meanwhile");
-      if (!error && inTrouble) log.info({}, "sealing works again");
+      if (error && !inTrouble) {
+        log.error({ err: error }, "sealing is in trouble; the journal fills meanwhile");
+        const message = `sealing is in trouble (${errorText(error)}); writes are refused when the journal is full`;
+        tell({ level: "alert", kind: "seal-trouble", subject: "vault", message });
+      }
+      if (!error && inTrouble) {
+        log.info({}, "sealing works again");
+        tell({ level: "info", kind: "seal-recovered", subject: "vault", message: "sealing works again" });
+      }
       inTrouble = error !== undefined;
     },
     onSealed(progress) {
@@ -51,7 +58,15 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       log.debug(progress, "a stretch was sealed");
     },
   });
-  if (vault.readOnlyReason !== undefined) log.error({ reason: vault.readOnlyReason }, "the vault is read-only");
+  if (vault.readOnlyReason !== undefined) {
+    log.error({ reason: vault.readOnlyReason }, "the vault is read-only");
+    tell({
+      level: "alert",
+      kind: "read-only",
+      subject: "vault",
+      message: `the vault is read-only: ${vault.readOnlyReason}`,
+    });
+  }
   const volumes = await openVolumes(vault, clock, VAULT_NAME);
   const journalSizeBytes = storage.journalFilesMax * storage.journalFileBytes;
   const journalUsedBytes = (): number => Math.round(vault.journal.fill * journalSizeBytes);
@@ -86,6 +101,11 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       layerCount: vault.sealing.manifest.layers.length,
       writable: vault.readOnlyReason === undefined,
     }),
+    trouble() {
+      if (vault.readOnlyReason !== undefined) return `the vault is read-only: ${vault.readOnlyReason}`;
+      const { lastTrouble } = vault.sealing;
+      return lastTrouble && `sealing is in trouble: ${errorText(lastTrouble)}`;
+    },
     async *check(request, signal) {
       if (checking) throw new SternwayError("conflict", "a check is running already; GET /v1/jobs shows it");
       checking = true;

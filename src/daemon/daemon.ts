@@ -26,7 +26,7 @@ import { meterExports, type Meter } from "./metered-exports.ts";
 import { nbdAddressText, startNbdServers } from "./nbd.ts";
 import { watchSpace, type SpaceWatch } from "./space-watch.ts";
 
-export type { Engine, EngineOptions, OpenEngine } from "./engine.ts";
+export type { Engine, OpenEngine } from "./engine.ts";
 
 /** How long running requests and sessions may take to end. */
 const GRACE_MS = 10_000;
@@ -84,6 +84,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     storage: config.storage,
     log: log.child({ room: "vault" }),
     metrics,
+    tell,
   });
   started.defer(() => engine.stop());
 
@@ -101,8 +102,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     await Promise.all(servers.map((server) => server.stop({ graceMs: GRACE_MS })));
   });
 
-  const health = (): Health => healthOf({ stopping, version, startedAt: formatTime(startedAt), watch, catalog, vault });
-  let vault = await engine.status();
+  const health = (): Health =>
+    healthOf({ stopping, version, startedAt: formatTime(startedAt), watch, catalog, engine });
   metrics.attach(metricsSources(engine, meter, servers, watch));
   const answer = createApi({
     volumes: engine.volumes,
@@ -113,10 +114,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     now: () => systemClock.wall(),
     appliance: {
       health,
-      async vault() {
-        vault = await engine.status();
-        return { ...vault, ...(watch.space() ?? { freeBytes: 0, totalBytes: 0 }) };
-      },
+      vault: async () => ({ ...(await engine.status()), ...(watch.space() ?? { freeBytes: 0, totalBytes: 0 }) }),
       disks: () => readDisks(dir.path, config.storage.freeSpaceReserveBytes, watch),
       check: (request, signal) => engine.check(request, signal),
     },
@@ -182,11 +180,11 @@ function healthOf(facts: {
   startedAt: string;
   watch: SpaceWatch;
   catalog: Catalog;
-  vault: { state: string; reason?: string | undefined };
+  engine: Engine;
 }): Health {
   const reasons: string[] = [];
-  if (facts.vault.state === "read-only")
-    reasons.push(`the vault is read-only: ${facts.vault.reason ?? "unknown reason"}`);
+  const trouble = facts.engine.trouble();
+  if (trouble !== undefined) reasons.push(trouble);
   if (facts.watch.space() === undefined) reasons.push("the free space cannot be read");
   if (facts.watch.level() === "low") reasons.push("space is low");
   if (facts.watch.level() === "critical") reasons.push("space is critical: writes are refused");

@@ -13,6 +13,9 @@ import {
 import type { Log } from "../observe/log.ts";
 import { clearStaleSocket } from "./data-dir.ts";
 
+/** Requests and unsent answers of all addresses together; each address gets its share, at least 30 MiB with 16 of them. */
+const REQUEST_BYTES_MAX = 512 * 2 ** 20;
+
 /**
  * Starts a server on the socket of the data folder, without TLS (it is a file of 0600), and one on each configured
  * address. On an error those that were started are stopped again.
@@ -25,6 +28,7 @@ export async function startNbdServers(options: {
 }): Promise<NbdServer[]> {
   const { ownSocket, config, exports, log } = options;
   const tls = config.tls && (await readTls(config.tls));
+  const serverBytesMax = Math.floor(REQUEST_BYTES_MAX / (config.listen.length + 1));
   const servers: NbdServer[] = [];
   const start = async (listen: NbdListen, useTls: boolean): Promise<void> => {
     if (listen.kind === "unix") await clearStaleSocket(listen.path);
@@ -33,6 +37,7 @@ export async function startNbdServers(options: {
         listen,
         exports,
         log: (event) => logNbdEvent(log, event),
+        limits: { sessionsMax: config.sessionsMax, serverBytesMax },
         ...(useTls && tls ? { tls } : {}),
       }),
     );

@@ -235,6 +235,15 @@ export class Journal {
     if (got !== into.length) throw new SternwayError("corrupt", `journal file ${file.slot.name} is too short`);
   }
 
+  /** The files that wait for the sealer or for readers, oldest first, each with its groups that are durable: for the check. */
+  held(): { slot: string; fileSequence: number; groupCount: number }[] {
+    return [...this.files.values()].map((file) => ({
+      slot: file.slot.name,
+      fileSequence: file.fileSequence,
+      groupCount: this.inFlight?.file === file ? file.laid - 1 : file.laid,
+    }));
+  }
+
   /** Recycles a file: it is sealed, the manifest says so, and nobody reads from it any more. */
   release(fileSequence: number): void {
     const file = this.files.get(fileSequence);

@@ -27,6 +27,8 @@ export function targetText(target: NbdTarget): string {
   return target.kind === "unix" ? `unix:${target.path}` : `${target.host}:${target.port}`;
 }
 
+/** Ten unanswered probes a second apart follow this silence, and the connection counts as lost. */
+const KEEPALIVE_DELAY_MS = 60_000;
 /** How long a server may take to close its side after a goodbye. */
 const FINISH_MS_MAX = 1000;
 
@@ -78,6 +80,10 @@ export class ClientWire {
         {},
         { cause: error },
       );
+    }
+    if (target.kind === "tcp") {
+      this.#socket.setKeepAlive(true, KEEPALIVE_DELAY_MS);
+      this.#socket.setNoDelay(true);
     }
     this.out.sink = this.#socket;
   }

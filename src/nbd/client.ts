@@ -6,7 +6,6 @@
  */
 import { systemClock, type Clock, type Timer } from "../base/clock.ts";
 import type { Extent, ReadableDevice } from "../base/device.ts";
-import { SternwayError } from "../base/errors.ts";
 import { go, greet, list, type NegotiatedExport } from "./client-handshake.ts";
 import { ClientReplies, type PendingRequest } from "./client-replies.ts";
 import { ClientWire, targetText, type NbdTarget } from "./client-wire.ts";
@@ -31,6 +30,8 @@ import {
   putU64,
   REQUEST_HEADER_SIZE,
 } from "./protocol.ts";
+
+export type { NbdClientTls, NbdTarget } from "./client-wire.ts";
 
 export interface NbdClientOptions {
   /** Metadata contexts to ask for. Default: `base:allocation`. */

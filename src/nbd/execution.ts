@@ -36,6 +36,9 @@ export const ALLOCATION_CONTEXT_ID = 1;
 const CACHE_STEP_SIZE = 2 ** 20;
 const CACHE_SIZE_MAX = 64 * 2 ** 20;
 
+/** What a block status question counts for in memory while it is in flight: its descriptors and the extents behind them. */
+const BLOCK_STATUS_BYTES = 64 * 2 ** 10;
+
 /** What a session lends to the stages of its work. */
 export interface SessionServices {
   readonly out: Outgoing;
@@ -100,7 +103,12 @@ export class Execution {
     } else if (type === NBD_CMD_BLOCK_STATUS) {
       if (!this.#negotiated.allocation) throw new RequestError(NBD_EINVAL, "no metadata context was negotiated");
       if (length === 0) throw new RequestError(NBD_EINVAL, "block status of no bytes");
-      this.#run(high, low, 0, this.#blockStatus(high, low, offset, length, request.has(NBD_CMD_FLAG_REQ_ONE)));
+      this.#run(
+        high,
+        low,
+        BLOCK_STATUS_BYTES,
+        this.#blockStatus(high, low, offset, length, request.has(NBD_CMD_FLAG_REQ_ONE)),
+      );
     } else if (length === 0 || exported.readOnly) {
       // proto.md leaves empty requests open; a flush of what cannot change has nothing to do.
       if (type === NBD_CMD_CACHE && length > 0) this.#run(high, low, 0, this.#cache(high, low, offset, length));

@@ -54,6 +54,8 @@ import type { NbdExport, NbdExports, NbdPeer } from "./server.ts";
 
 /** An option that is too long for us is read and thrown away up to this; a longer one ends the session. */
 const OPTION_DRAIN_MAX = 2 ** 20;
+/** No further option is answered while so much waits for the client to read it. */
+const UNSENT_MAX = 256 * 2 ** 10;
 const CLIENT_FLAGS_SIZE = 4;
 const EXPORT_NAME_ZEROES = 124;
 
@@ -112,7 +114,7 @@ export class Negotiation {
   /** Takes bytes from `start`. @returns the position reached: short of the end when the rest belongs to a later turn or stage */
   feed(input: Uint8Array, start: number): number {
     let at = start;
-    while (!this.#busy && !this.#ended) {
+    while (!this.#busy && !this.#ended && this.#services.out.unsentBytes < UNSENT_MAX) {
       if (this.#stage === "draining") {
         const drained = Math.min(this.#drainLeft, input.length - at);
         this.#drainLeft -= drained;

@@ -5,6 +5,7 @@
  *
  * The queue itself has no bound: whoever appends looks at {@link Outgoing.unsentBytes} first and stops taking requests.
  */
+import { assert } from "../base/assert.ts";
 import type { MemoryBudget } from "./memory.ts";
 
 /** What we need of a socket; `write` returns the bytes taken, 0 when full, negative when closed. */
@@ -36,6 +37,7 @@ export class Outgoing {
 
   /** Makes room for `size` bytes (at most {@link TAIL_SIZE}); the caller fills them at once: {@link bytes} from the returned position. */
   reserve(size: number): number {
+    assert(size <= TAIL_SIZE, "what is reserved fits the tail buffer");
     if (this.#tailEnd + size > TAIL_SIZE) {
       this.#seal();
       this.#tail = new Uint8Array(TAIL_SIZE);

@@ -62,7 +62,6 @@ export const NBD_REP_FLAG_ERROR = 2 ** 31;
 export const NBD_REP_ERR_UNSUP = 2 ** 31 + 1;
 export const NBD_REP_ERR_POLICY = 2 ** 31 + 2;
 export const NBD_REP_ERR_INVALID = 2 ** 31 + 3;
-export const NBD_REP_ERR_PLATFORM = 2 ** 31 + 4;
 export const NBD_REP_ERR_TLS_REQD = 2 ** 31 + 5;
 export const NBD_REP_ERR_UNKNOWN = 2 ** 31 + 6;
 export const NBD_REP_ERR_SHUTDOWN = 2 ** 31 + 7;
@@ -94,7 +93,6 @@ export const NBD_REPLY_TYPE_OFFSET_DATA = 1;
 export const NBD_REPLY_TYPE_OFFSET_HOLE = 2;
 export const NBD_REPLY_TYPE_BLOCK_STATUS = 5;
 export const NBD_REPLY_TYPE_ERROR = 2 ** 15 + 1;
-export const NBD_REPLY_TYPE_ERROR_OFFSET = 2 ** 15 + 2;
 
 export const NBD_STATE_HOLE = 1;
 export const NBD_STATE_ZERO = 2;

@@ -5,13 +5,14 @@
  * costs a bounded amount of memory and no other client's time; see {@link NbdLimits}.
  */
 import type { Socket } from "bun";
-import { AssertionError } from "../base/assert.ts";
 import { systemClock, type Clock, type Timer } from "../base/clock.ts";
 import type { ReadableDevice, WritableDevice } from "../base/device.ts";
 import { SternwayError } from "../base/errors.ts";
 import { DEFAULT_NBD_LIMITS, type NbdLimits } from "./limits.ts";
 import { MemoryBudget, SlabPool } from "./memory.ts";
-import { Session, type SessionEnvironment } from "./session.ts";
+import { Session, stopOnAssertion, type SessionEnvironment } from "./session.ts";
+
+export type { NbdLimits } from "./limits.ts";
 
 /** Who asks: for logs, and later for rights. */
 export interface NbdPeer {
@@ -96,11 +97,14 @@ export interface NbdServer {
 
 /** The longest time between two looks at the deadlines. */
 const SWEEP_MS_MAX = 1000;
+/** Ten unanswered probes a second apart follow this silence, and the connection counts as lost. */
+const KEEPALIVE_DELAY_MS = 60_000;
 /** How long a device may take to end its requests and close when its session was cut off by stop(). */
 const RELEASE_MS_MAX = 1000;
 
 /**
- * Starts serving. The address is bound when it returns.
+ * Starts serving. The address is bound when it returns. A socket file that a killed process left behind counts as in use:
+ * the caller removes it, because only the caller knows that nobody else may listen there.
  * @throws SternwayError conflict: the address is in use; invalid: it cannot be bound, or the certificate is not usable
  */
 export function startNbdServer(options: NbdServerOptions): NbdServer {
@@ -138,10 +142,15 @@ export function startNbdServer(options: NbdServerOptions): NbdServer {
       const peer: NbdPeer = { address: peerAddress(address, socket) };
       if (stopped !== undefined || sessions.size >= limits.sessionsMax) {
         log({ kind: "refused", peer, reason: stopped ? "shutting down" : `${sessions.size} sessions are open` });
-        socket.end();
+        socket.terminate();
         return;
       }
       log({ kind: "connected", peer });
+      if (address.kind === "tcp") {
+        // A peer that vanished without a word would keep its volume attached for ever.
+        socket.setKeepAlive(true, KEEPALIVE_DELAY_MS);
+        socket.setNoDelay(true);
+      }
       const session = new Session(socket, peer, environment);
       sessions.add(session);
       socket.data = session;
@@ -286,13 +295,9 @@ function subjectOf(socket: Socket<Session | undefined>): string {
     .join(",");
 }
 
-/** A handler threw, or TLS failed. Only an assertion is worth the process. */
+/** A handler threw, or TLS failed. */
 function handlerFailed(socket: Socket<Session | undefined>, error: Error): void {
-  if (error instanceof AssertionError) {
-    queueMicrotask(() => {
-      throw error;
-    });
-  }
+  stopOnAssertion(error);
   if (socket.data === undefined) socket.terminate();
   else socket.data.terminate(error.message);
 }

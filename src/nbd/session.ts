@@ -167,6 +167,7 @@ export class Session implements SessionServices, NegotiationServices {
   }
 
   requestFailed(error: unknown): void {
+    stopOnAssertion(error);
     this.#failedCount++;
     // A broken device fails every request: the log gets the 1st, 2nd, 4th, 8th…
     if ((this.#failedCount & (this.#failedCount - 1)) !== 0) return;
@@ -289,8 +290,9 @@ export class Session implements SessionServices, NegotiationServices {
         this.fail("plaintext followed STARTTLS");
         return;
       }
-      // Nothing may be sent until the handshake is done.
+      // Nothing may be sent until the handshake is done; and a socket that was paused for its input must read again.
       this.out.sink = undefined;
+      this.#pauseOrResume();
       this.#environment.upgrade(this);
     } else if (this.state === "draining" && (this.#transmission?.execution.inFlight ?? 0) === 0) {
       this.#close();
@@ -319,7 +321,7 @@ export class Session implements SessionServices, NegotiationServices {
       }
       await this.#exported?.device.close();
     } catch (error) {
-      if (error instanceof AssertionError) throw error;
+      stopOnAssertion(error);
       this.#environment.log({
         kind: "request-failed",
         peer: this.peer,
@@ -331,4 +333,12 @@ export class Session implements SessionServices, NegotiationServices {
       this.#environment.released(this);
     }
   }
+}
+
+/** An assertion that failed beneath a request is our defect, and stops the process instead of becoming an answer. */
+export function stopOnAssertion(error: unknown): void {
+  if (!(error instanceof AssertionError)) return;
+  queueMicrotask(() => {
+    throw error;
+  });
 }

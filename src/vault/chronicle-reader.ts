@@ -4,6 +4,7 @@
  */
 import { assert } from "../base/assert.ts";
 import type { Disk } from "../base/disk.ts";
+import { isSternwayError, type SternwayError } from "../base/errors.ts";
 import {
   CHRONICLE_RECORD_SIZE,
   decodeChroniclePage,
@@ -258,6 +259,19 @@ export class ChronicleReader {
         if (strand !== undefined && page.strand[i] !== strand) continue;
         if (flushPoints === true && page.flushLsn[i] === 0) continue;
         yield rowAt(page, i);
+      }
+    }
+  }
+
+  /** Every page, in order: its rows, or its error and what the index says of it. */
+  async *inspect(): AsyncGenerator<{ info: ChroniclePageInfo; rows: ChronicleRow[] | SternwayError }, void, undefined> {
+    for (const info of this.#infos) {
+      try {
+        const page = await this.#load(info.page);
+        yield { info, rows: Array.from({ length: page.length }, (_, i) => rowAt(page, i)) };
+      } catch (error) {
+        if (!isSternwayError(error)) throw error;
+        yield { info, rows: error };
       }
     }
   }

@@ -3,8 +3,16 @@
  * cache. Looking up a window costs a binary search over the page index and one within each page that it meets.
  */
 import type { Disk } from "../base/disk.ts";
-import { SternwayError } from "../base/errors.ts";
-import { decodeLayerPage, EntryMix, hasShard, type LayerMeta, type LayerPage, type ShardList } from "./layer-format.ts";
+import { isSternwayError, SternwayError } from "../base/errors.ts";
+import {
+  decodeLayerPage,
+  EntryMix,
+  hasShard,
+  type LayerMeta,
+  type LayerPage,
+  type LayerPageBounds,
+  type ShardList,
+} from "./layer-format.ts";
 import { boundsOf, placeOf, readLayerIndex, type LayerIndex } from "./layer-index.ts";
 import {
   emptyResolution,
@@ -233,6 +241,22 @@ export class LayerReader {
       }
       before = { page, group: groupOf(next), index: next.index[next.length - 1]!, lsn: next.lsn[next.length - 1]! };
       yield next;
+    }
+  }
+
+  /**
+   * Every page, in order, read past the cache; a damaged one as its error and what the index says of it. Does not compare
+   * pages with one another.
+   */
+  async *inspect(): AsyncGenerator<{ bounds: LayerPageBounds; page: LayerPage | SternwayError }, void, undefined> {
+    for (let page = 0; page < this.#table.count; page++) {
+      const bounds = boundsOf(this.#table, page);
+      try {
+        yield { bounds, page: await this.#read(page) };
+      } catch (error) {
+        if (!isSternwayError(error)) throw error;
+        yield { bounds, page: error };
+      }
     }
   }
 

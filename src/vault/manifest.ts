@@ -13,7 +13,8 @@ import type { ChronicleMeta } from "./chronicle-format.ts";
 import type { LayerMeta } from "./layer-format.ts";
 import type { RegistryState } from "./registry.ts";
 
-const MANIFESTS_KEPT = 4;
+/** Newest manifests that stay on disk. */
+export const MANIFESTS_KEPT = 4;
 
 export interface PackRecord {
   pack: number;
@@ -77,14 +78,14 @@ export interface LoadedManifest {
 }
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
-const nameOf = (number: number): string => String(number).padStart(10, "0");
+export const manifestName = (number: number): string => String(number).padStart(10, "0");
 
 /** Publishes a manifest; durable when it resolves. @returns its SHA-256 */
 export async function publishManifest(disk: Disk, dir: string, manifest: Manifest): Promise<string> {
   const json = JSON.stringify(manifest);
   const hash = sha256(json);
-  await publish(disk, `${dir}/${nameOf(manifest.number)}`, [new TextEncoder().encode(`${hash}\n${json}`)]);
-  await disk.remove(`${dir}/${nameOf(manifest.number - MANIFESTS_KEPT)}`);
+  await publish(disk, `${dir}/${manifestName(manifest.number)}`, [new TextEncoder().encode(`${hash}\n${json}`)]);
+  await disk.remove(`${dir}/${manifestName(manifest.number - MANIFESTS_KEPT)}`);
   return hash;
 }
 
@@ -104,7 +105,8 @@ export async function loadNewestManifest(disk: Disk, dir: string, vault: string)
   throw new SternwayError("corrupt", `no manifest of the vault is readable: ${damage}`);
 }
 
-async function loadManifest(disk: Disk, path: string, vault: string): Promise<{ manifest: Manifest; sha256: string }> {
+/** @throws not_found; corrupt: damaged, or of another vault */
+export async function loadManifest(disk: Disk, path: string, vault: string): Promise<{ manifest: Manifest; sha256: string }> {
   const text = new TextDecoder().decode(await readWhole(disk, path));
   const hash = text.slice(0, 64);
   const json = text.slice(65);

@@ -139,6 +139,22 @@ export class Memtable {
     for (const shard of this.strands.get(strand)?.shards ?? []) into.add(shard);
   }
 
+  /** Shows every version with where it lies, in no particular order; `node` as in {@link locationOf}. */
+  forEachVersion(visit: (strand: number, level: Level, index: number, node: number) => void): void {
+    for (const [strand, tables] of this.strands) {
+      for (const level of [0, 1, 2] as const) {
+        tables.levels[level].forEach((index, head) => {
+          for (let node = head; node !== NONE; node = this.previous[node]!) visit(strand, level, index, node);
+        });
+      }
+    }
+  }
+
+  /** Whether a version has bytes in the journal; else it was cleared. */
+  hasBytes(node: number): boolean {
+    return this.locations[node]! < LOCATION_HOLE;
+  }
+
   locationOf(node: number): number {
     return this.locations[node]!;
   }

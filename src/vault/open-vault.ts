@@ -341,6 +341,7 @@ class Opening {
       packs,
       pressure,
       readOnlyReason,
+      journalDamage: recovered.damage,
       active: this.active,
       close: async () => {
         await packs.close();

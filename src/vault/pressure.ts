@@ -6,8 +6,8 @@ import type { Clock } from "../base/clock.ts";
 import type { SealEffort } from "./seal.ts";
 
 /** Shares of the journal's files in use. */
-const RAW_FROM = 0.5;
-const SLOW_FROM = 0.7;
+const RAW_FROM = 0.75;
+const SLOW_FROM = 0.85;
 /** The rate that is assumed before a first stretch was sealed, and never gone below, in bytes per second. */
 const RATE_MIN = 8 * 2 ** 20;
 /** A single write is never held up longer than this by slowing. */

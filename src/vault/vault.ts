@@ -14,6 +14,7 @@ import { xxh64 } from "../base/hash.ts";
 import { BLOCK_SIZE, type Lsn } from "../base/units.ts";
 import { ENTRY_FLUSH, ENTRY_MARK, ENTRY_TRIM, ENTRY_WRITE, ENTRY_ZERO } from "../journal/format.ts";
 import { LOCATION_GROUP, type Journal } from "../journal/journal.ts";
+import type { Damage } from "../journal/recover.ts";
 import type { ChronicleBuilder } from "./chronicle-builder.ts";
 import type { History } from "./history.ts";
 import type { VaultIdentity } from "./identity.ts";
@@ -51,6 +52,8 @@ export interface VaultParts {
   pressure: Pressure;
   /** Why it takes no writes, when it was opened read-only. */
   readOnlyReason: string | undefined;
+  /** Where recovery had to stop, when the journal is damaged. */
+  journalDamage: Damage | undefined;
   /** Lets go of everything else when the vault stops. */
   close: () => Promise<void>;
   /** The memory map that appends go to. */
@@ -63,7 +66,8 @@ export class Vault {
   readonly sealing: Sealing;
   readonly journal: Journal;
   readonly readOnlyReason: string | undefined;
-  private readonly parts: VaultParts;
+  /** For the rest of this room: the check looks at every part. */
+  readonly parts: VaultParts;
   private readonly live: ChronicleBuilder;
   private readonly active: { memtable: Memtable | undefined };
   private stopped = false;

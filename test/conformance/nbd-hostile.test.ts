@@ -353,6 +353,27 @@ test("a client that drips a payload byte by byte does not escape the timeout", a
   await dripping;
 });
 
+test("options are not answered without end to a client that does not read", async () => {
+  let listCount = 0;
+  const exports = exportsOf(diskOf());
+  exports.list = async () => {
+    listCount++;
+    return Array.from({ length: 1000 }, (_, i) => ({ name: `volume-${i}`, description: "x".repeat(100) }));
+  };
+  await using at = serve(exports, { limits: { handshakeTimeoutMs: 400 } });
+  const raw = await greeted(at.path);
+  raw.pause();
+  const flood = Buffer.concat(Array.from({ length: 1000 }, () => wire.option(3)));
+  const sending = (async () => {
+    for (let i = 0; i < 100 && !raw.closed; i++) await raw.send(flood);
+  })();
+  await until(() => at.server.connections().length === 0 && listCount > 0, "the handshake times out");
+  // 130 KiB an answer: the bound, one above it, and what the socket took.
+  expect(listCount).toBeLessThan(12);
+  raw.close();
+  await sending;
+});
+
 test("a client that never reads its answers is bounded and closed, while another is served", async () => {
   const disk = diskOf(64 * MIB);
   await using at = serve(disk, { limits: { ...QUICK, answerTimeoutMs: 400, sessionBytesMax: 2 * MIB } });
@@ -518,6 +539,22 @@ test("fuzzed bytes in either phase never stop the server or leave a device open"
   const client = await connectNbd({ kind: "unix", path: at.path }, "disk");
   await client.write(0, new Uint8Array(512));
   await client.close();
+});
+
+test("a device is closed only when the last request of a vanished client has ended", async () => {
+  const gate = Promise.withResolvers<void>();
+  const device = new MemoryDevice(MIB, { delay: () => gate.promise });
+  await using at = serve({ disk: { device } });
+  const raw = await transmitting(at.path, "disk", true);
+  await raw.send(Buffer.concat([wire.request(1, 0, 512), new Uint8Array(512).fill(9), wire.request(0, 0, 65536)]));
+  await until(() => device.pending === 2, "a write and a read are in the device");
+  raw.close();
+  await until(() => at.server.connections().length === 0, "the session is gone");
+  expect(device.closeCount).toBe(0);
+  gate.resolve();
+  await until(() => device.closeCount === 1, "the device is closed");
+  expect(device.pending).toBe(0);
+  expect(device.bytes[0]).toBe(9);
 });
 
 test("an export that opens only after its client has gone is closed", async () => {

@@ -1,11 +1,11 @@
 /** TLS by STARTTLS: who gets in, who does not, and that nothing is said in plaintext that should not be. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { SternwayError } from "../../src/base/errors.ts";
-import { connectNbd, listNbdExports } from "../../src/nbd/client.ts";
-import type { NbdTarget } from "../../src/nbd/client-wire.ts";
+import { connectNbd, listNbdExports, type NbdTarget } from "../../src/nbd/client.ts";
 import type { NbdServerTls } from "../../src/nbd/server.ts";
 import { MemoryDevice } from "../support/memory-device.ts";
 import {
+  exportsOf,
   greeted,
   makeAuthority,
   serve,
@@ -139,6 +139,28 @@ test("plaintext instead of a TLS handshake ends the session", async () => {
   await raw.closes();
   await until(() => at.server.connections().length === 0, "the session is gone");
   expect(at.events.some((event) => event.kind === "opened")).toBe(false);
+});
+
+test("STARTTLS pipelined behind a slow option goes through", async () => {
+  const gate = Promise.withResolvers<void>();
+  const exports = exportsOf({ disk: { device: new MemoryDevice(MIB) } });
+  const { list } = exports;
+  exports.list = async () => {
+    await gate.promise;
+    return await list();
+  };
+  await using at = serve(exports, {
+    tls: { key: authority.serverKey, cert: authority.serverCert, required: false },
+  });
+  const raw = await greeted(at.path);
+  await raw.send(Buffer.concat([wire.option(3), wire.option(5)]));
+  await until(() => at.server.connections()[0]?.receivedBytes === 36, "both options have arrived");
+  gate.resolve();
+  for (const type of [2, 1, 1]) expect((await takeOptionReply(raw)).type).toBe(type);
+  await raw.startTls(authority.ca);
+  await raw.send(wire.option(8));
+  expect(await takeOptionReply(raw)).toMatchObject({ option: 8, type: 1 });
+  raw.close();
 });
 
 test("a TLS handshake that stalls is closed after the timeout", async () => {

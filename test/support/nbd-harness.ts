@@ -142,7 +142,12 @@ export class RawSocket {
   /** Continues in TLS, after the server's agreement. */
   async startTls(ca: string): Promise<void> {
     const done = Promise.withResolvers<void>();
-    const raw = this;
+    const receive = (chunk: Uint8Array): void => {
+      this.received = Buffer.concat([this.received, chunk]);
+    };
+    const close = (): void => {
+      this.closed = true;
+    };
     const [, secured] = this.#socket!.upgradeTLS<undefined>({
       data: undefined,
       tls: { ca, serverName: "localhost" },
@@ -151,12 +156,8 @@ export class RawSocket {
           if (ok) done.resolve();
           else done.reject(error ?? new Error("no TLS"));
         },
-        data(_socket, chunk) {
-          raw.received = Buffer.concat([raw.received, chunk]);
-        },
-        close() {
-          raw.closed = true;
-        },
+        data: (_socket, chunk) => receive(chunk),
+        close,
       },
     });
     this.#socket = secured;

@@ -23,7 +23,7 @@ describe("resolveConfig()", () => {
     expect(config.storage).toMatchObject({
       journalFileBytes: 64 * 2 ** 20,
       journalFilesMax: 32,
-      freeSpaceReserveBytes: 2 ** 28,
+      freeSpaceReserveBytes: 2 ** 30,
     });
     expect(config.log).toEqual({ level: "info", format: "auto" });
   });

@@ -17,6 +17,7 @@ let logged: string[];
 let running: Daemon[];
 let volumes: FakeVolumes;
 let engineStops: number;
+let trouble: string | undefined;
 
 beforeEach(() => {
   parent = mkdtempSync(join(tmpdir(), "sternway-daemon-"));
@@ -25,6 +26,7 @@ beforeEach(() => {
   running = [];
   volumes = createFakeVolumes();
   engineStops = 0;
+  trouble = undefined;
 });
 afterEach(async () => {
   await Promise.all(running.map((daemon) => daemon.stop()));
@@ -48,6 +50,7 @@ const openEngine: OpenEngine = async (): Promise<Engine> => ({
     layerCount: 0,
   }),
   sample: () => ({ packCount: 3 }),
+  trouble: () => trouble,
   async *check() {
     yield { line: "end", findings: 0, objects: 0, bytes: 0 };
   },
@@ -100,6 +103,13 @@ describe("startDaemon()", () => {
     expect((await tcp.events()).events.map((event) => event.kind)).toEqual(["volume-created", "started"]);
   });
 
+  test("is degraded, with the reason, while the engine is in trouble", async () => {
+    const { addresses } = await start();
+    trouble = "the vault is read-only: damage";
+    const health = await createClient({ socketPath: addresses.control }).health();
+    expect(health).toMatchObject({ status: "degraded", reasons: [trouble] });
+  });
+
   test("lists the machine's disks and the space of the store", async () => {
     const { addresses } = await start();
     const disks = await createClient({ socketPath: addresses.control }).disks();
@@ -116,6 +126,25 @@ describe("startDaemon()", () => {
     expect(addresses.http).toBeUndefined();
     expect(await greeting(path)).toBe("NBDMAGIC");
     expect(addresses.nbd[2]).toMatch(/^127\.0\.0\.1:[1-9]\d*$/);
+  });
+
+  test("turns away a session above nbd.sessionsMax", async () => {
+    const config = resolveConfig({
+      fileText: '{"nbd":{"sessionsMax":1}}',
+      filePath: "c",
+      environment: {},
+      flags: { http: "off" },
+    });
+    const log = createLog({ level: "debug", format: "json", write: (line) => void logged.push(line) });
+    running.push(await startDaemon({ dataDir: dir, config, log, version: "1", openEngine }));
+    const first = connect(join(dir, "nbd.sock"));
+    await new Promise((resolve) => first.once("data", resolve));
+    const second = connect(join(dir, "nbd.sock"));
+    let got = 0;
+    second.on("data", (part) => (got += part.length));
+    await new Promise((resolve) => second.once("close", resolve));
+    expect(got).toBe(0);
+    first.destroy();
   });
 
   test("is alone on its folder, and leaves it usable after stop()", async () => {

@@ -9,7 +9,12 @@ import { wire } from "../../support/nbd-harness.ts";
 const { u32, u64 } = wire;
 const u16 = (value: number): number[] => [value >>> 8, value & 255];
 
-const simple = (serial: number, slot: number, errno = 0): number[] => [...u32(0x67446698), ...u32(errno), ...u32(serial), ...u32(slot)];
+const simple = (serial: number, slot: number, errno = 0): number[] => [
+  ...u32(0x67446698),
+  ...u32(errno),
+  ...u32(serial),
+  ...u32(slot),
+];
 const chunk = (slot: number, type: number, payload: number[], done = true, serial = 1): number[] => [
   ...u32(0x668e33ef),
   ...u16(done ? 1 : 0),
@@ -21,12 +26,17 @@ const chunk = (slot: number, type: number, payload: number[], done = true, seria
 ];
 
 interface Outcome {
-  state: "waiting" | "done" | string;
+  /** `waiting`, `done`, or an error's message. */
+  state: string;
   into: Uint8Array;
   extents: Extent[];
 }
 
-function fixture(): { replies: ClientReplies; ask(type: number, offset: number, length: number): Outcome; failed(): string | undefined } {
+function fixture(): {
+  replies: ClientReplies;
+  ask(type: number, offset: number, length: number): Outcome;
+  failed(): string | undefined;
+} {
   let failed: string | undefined;
   const replies: ClientReplies = new ClientReplies(5, (reason) => {
     failed ??= reason;
@@ -110,7 +120,10 @@ const LIES: [string, number[]][] = [
   ["data before the range", chunk(0, 1, [...u64(4090), 1, 2, 3, 4, 5, 6, 7, 8])],
   ["data past the range", chunk(0, 1, [...u64(4100), 1, 2, 3, 4, 5, 6, 7, 8])],
   ["more data than was asked for", chunk(0, 1, [...u64(4096), ...Array.from({ length: 9 }, () => 1)])],
-  ["the same data twice", [...chunk(0, 1, [...u64(4096), 1, 2, 3, 4, 5, 6, 7, 8], false), ...chunk(0, 1, [...u64(4096), 1], true)]],
+  [
+    "the same data twice",
+    [...chunk(0, 1, [...u64(4096), 1, 2, 3, 4, 5, 6, 7, 8], false), ...chunk(0, 1, [...u64(4096), 1], true)],
+  ],
   ["too little data", chunk(0, 1, [...u64(4096), 1, 2, 3])],
   ["no data at all", chunk(0, 0, [])],
   ["a hole past the range", chunk(0, 2, [...u64(4096), ...u32(9)])],

@@ -23,30 +23,34 @@ class FakeSocket {
 test("send() gives every byte once and in order, whatever the socket takes at a time", () => {
   const piece = fc.record({ size: fc.integer({ min: 1, max: 40_000 }), reserve: fc.boolean(), send: fc.boolean() });
   fc.assert(
-    fc.property(fc.array(piece, { maxLength: 12 }), fc.array(fc.integer({ min: 0, max: 50_000 }), { minLength: 1, maxLength: 5 }), (pieces, takes) => {
-      const budget = new MemoryBudget(1e9);
-      const out = new Outgoing(budget);
-      const socket = new FakeSocket([...takes, 1000]);
-      out.sink = socket;
-      const expected: number[] = [];
-      let next = 0;
-      for (const { size, reserve, send } of pieces) {
-        const data = Uint8Array.from({ length: size }, () => next++ & 255);
-        for (const byte of data) expected.push(byte);
-        if (reserve) {
-          const at = out.reserve(size);
-          out.bytes.set(data, at);
-        } else {
-          out.append(data);
+    fc.property(
+      fc.array(piece, { maxLength: 12 }),
+      fc.array(fc.integer({ min: 0, max: 50_000 }), { minLength: 1, maxLength: 5 }),
+      (pieces, takes) => {
+        const budget = new MemoryBudget(1e9);
+        const out = new Outgoing(budget);
+        const socket = new FakeSocket([...takes, 1000]);
+        out.sink = socket;
+        const expected: number[] = [];
+        let next = 0;
+        for (const { size, reserve, send } of pieces) {
+          const data = Uint8Array.from({ length: size }, () => next++ & 255);
+          for (const byte of data) expected.push(byte);
+          if (reserve) {
+            const at = out.reserve(size);
+            out.bytes.set(data, at);
+          } else {
+            out.append(data);
+          }
+          if (send) out.send();
+          expect(budget.usedBytes).toBe(out.unsentBytes);
         }
-        if (send) out.send();
-        expect(budget.usedBytes).toBe(out.unsentBytes);
-      }
-      for (let i = 0; i < 1000 && out.unsentBytes > 0; i++) out.send();
-      expect(Buffer.from(socket.written).equals(Buffer.from(expected))).toBe(true);
-      expect(out.sentBytes).toBe(expected.length);
-      expect(budget.usedBytes).toBe(0);
-    }),
+        for (let i = 0; i < 1000 && out.unsentBytes > 0; i++) out.send();
+        expect(Buffer.from(socket.written).equals(Buffer.from(expected))).toBe(true);
+        expect(out.sentBytes).toBe(expected.length);
+        expect(budget.usedBytes).toBe(0);
+      },
+    ),
     { numRuns: 60 },
   );
 });

@@ -1,6 +1,16 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { decodeString, encodeString, getU16, getU32, getU64, putU16, putU32, putU64, STRING_SIZE_MAX } from "../../../src/nbd/protocol.ts";
+import {
+  decodeString,
+  encodeString,
+  getU16,
+  getU32,
+  getU64,
+  putU16,
+  putU32,
+  putU64,
+  STRING_SIZE_MAX,
+} from "../../../src/nbd/protocol.ts";
 
 test("putU16(), putU32() and putU64() write what DataView reads, and get…() read it back", () => {
   fc.assert(

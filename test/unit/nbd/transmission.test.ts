@@ -45,7 +45,11 @@ function fixture(options: { limits?: Partial<typeof DEFAULT_NBD_LIMITS>; delay?:
       this.failures++;
     },
   };
-  const transmission = new Transmission(services, { readOnly: false, device, description: "" }, { structured: false, allocation: false });
+  const transmission = new Transmission(
+    services,
+    { readOnly: false, device, description: "" },
+    { structured: false, allocation: false },
+  );
   return {
     device,
     transmission,
@@ -68,29 +72,33 @@ const operation = fc.record({
 
 test("feed() does the same whatever the pieces that the bytes arrive in", () => {
   fc.assert(
-    fc.property(fc.array(operation, { maxLength: 12 }), fc.array(fc.integer({ min: 1, max: 30_000 }), { minLength: 1, maxLength: 20 }), (operations, pieces) => {
-      const bytes = Buffer.concat(
-        operations.flatMap(({ type, sector: at, sectors, fill, past }, i) => {
-          // Some reach past the end, so that refused payloads are drained too.
-          const offset = past && fill < 40 ? SIZE : at * 512;
-          const request = wire.request(type, offset, sectors * 512, { cookie: i + 1 });
-          return type === 1 ? [request, new Uint8Array(sectors * 512).fill(fill)] : [request];
-        }),
-      );
-      const whole = fixture();
-      expect(whole.transmission.feed(bytes, 0)).toBe(bytes.length);
-      const split = fixture();
-      for (let at = 0, i = 0; at < bytes.length; i++) {
-        const piece = new Uint8Array(bytes.subarray(at, at + pieces[i % pieces.length]!));
-        expect(split.transmission.feed(piece, 0)).toBe(piece.length);
-        at += piece.length;
-      }
-      expect(Buffer.compare(split.device.bytes, whole.device.bytes)).toBe(0);
-      const flushes = operations.filter(({ type }) => type === 3).length;
-      expect(whole.sent().length).toBe(16 * (operations.length - flushes));
-      expect(split.sent().equals(whole.sent())).toBe(true);
-      expect(split.transmission.midRequest).toBe(false);
-    }),
+    fc.property(
+      fc.array(operation, { maxLength: 12 }),
+      fc.array(fc.integer({ min: 1, max: 30_000 }), { minLength: 1, maxLength: 20 }),
+      (operations, pieces) => {
+        const bytes = Buffer.concat(
+          operations.flatMap(({ type, sector: at, sectors, fill, past }, i) => {
+            // Some reach past the end, so that refused payloads are drained too.
+            const offset = past && fill < 40 ? SIZE : at * 512;
+            const request = wire.request(type, offset, sectors * 512, { cookie: i + 1 });
+            return type === 1 ? [request, new Uint8Array(sectors * 512).fill(fill)] : [request];
+          }),
+        );
+        const whole = fixture();
+        expect(whole.transmission.feed(bytes, 0)).toBe(bytes.length);
+        const split = fixture();
+        for (let at = 0, i = 0; at < bytes.length; i++) {
+          const piece = new Uint8Array(bytes.subarray(at, at + pieces[i % pieces.length]!));
+          expect(split.transmission.feed(piece, 0)).toBe(piece.length);
+          at += piece.length;
+        }
+        expect(Buffer.compare(split.device.bytes, whole.device.bytes)).toBe(0);
+        const flushes = operations.filter(({ type }) => type === 3).length;
+        expect(whole.sent().length).toBe(16 * (operations.length - flushes));
+        expect(split.sent().equals(whole.sent())).toBe(true);
+        expect(split.transmission.midRequest).toBe(false);
+      },
+    ),
     { numRuns: 100 },
   );
 });
@@ -120,7 +128,11 @@ test("feed() puts payloads in pieces into reused slabs", () => {
 test("feed() stops at a request boundary at the limit of requests, and goes on when one has ended", async () => {
   const gates: (() => void)[] = [];
   const f = fixture({ limits: { requestsInFlightMax: 2 }, delay: () => new Promise((resolve) => gates.push(resolve)) });
-  const input = Buffer.concat(Array.from({ length: 4 }, (_, i) => Buffer.concat([wire.request(1, i * 512, 512), new Uint8Array(512).fill(i + 1)])));
+  const input = Buffer.concat(
+    Array.from({ length: 4 }, (_, i) =>
+      Buffer.concat([wire.request(1, i * 512, 512), new Uint8Array(512).fill(i + 1)]),
+    ),
+  );
   const reached = f.transmission.feed(input, 0);
   expect(reached).toBe(2 * 540);
   gates.shift()!();

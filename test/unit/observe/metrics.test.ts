@@ -12,9 +12,11 @@ describe("createMetrics()", () => {
   test("samples volumes and the vault when read, and forgets a deleted volume", async () => {
     const metrics = createMetrics();
     const volume: VolumeSample = { name: "web1", sizeBytes: 512, lastLsn: 9, lastWriteAgeSeconds: 1.5, attached: 2 };
+    const totals = { volume: "web1", writes: 5, writtenBytes: 20_480, clearedBytes: 0, readBytes: 1, flushes: 2 };
     let volumes = [volume];
     metrics.attach({
       volumes: () => volumes,
+      totals: () => volumes.map(() => totals),
       vault: () => ({ journalUsedBytes: 77, writable: true }),
       nbdSessions: () => 4,
     });
