@@ -1,7 +1,7 @@
 /**
  * Opens a vault: identity, newest manifest, journal recovery, and the parts wired together.
  */
-import type { Clock } from "../base/clock.ts";
+import type { Clock, Timer } from "../base/clock.ts";
 import type { Disk } from "../base/disk.ts";
 import { SternwayError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
@@ -127,6 +127,7 @@ class Opening {
   private readonly replayed = new Map<number, ReplayedFile>();
   private readonly marks: { lsn: number; event: ReturnType<typeof decodeEvent> }[] = [];
   private readonly active: { memtable: Memtable | undefined } = { memtable: undefined };
+  private sealTimer: Timer | undefined;
   private lastLsn: number;
   private lastWall: number;
 
@@ -344,6 +345,7 @@ class Opening {
       journalDamage: recovered.damage,
       active: this.active,
       close: async () => {
+        this.sealTimer?.cancel();
         await packs.close();
         await layers.close();
         await chronicles.close();
@@ -359,7 +361,9 @@ class Opening {
         this.active.memtable = memtable;
         const { memtables, layers } = sealing.versions.current;
         sealing.versions.advance([memtable, ...memtables], layers);
-        options.clock.timer(options.sealAfterMs ?? 300_000, () => journal().rotate(fileSequence));
+        // One file is open at a time, so one timer does; it must not keep a stopped vault's process alive.
+        this.sealTimer?.cancel();
+        this.sealTimer = options.clock.timer(options.sealAfterMs ?? 300_000, () => journal().rotate(fileSequence));
       },
       groupClosed: ({ fileSequence, lastLsn, wall }) => {
         this.live.closeGroup(wall);
