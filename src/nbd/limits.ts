@@ -2,7 +2,10 @@
  * What a server grants its clients. Every number bounds something that a client could otherwise grow without end.
  */
 export interface NbdLimits {
-  /** Open sessions; a further one is closed at once. 256 machines with one or two connections each. */
+  /**
+   * Open sessions; a further one is closed at once. Room for a hundred machines; with {@link serverBytesMax} it bounds
+   * what hostile clients together can make us hold: 512 MiB and one request of 32 MiB for each session.
+   */
   sessionsMax: number;
   /** From connecting to the end of negotiation, TLS included. A person never waits there; a scanner does. */
   handshakeTimeoutMs: number;
@@ -27,7 +30,7 @@ export interface NbdLimits {
 }
 
 export const DEFAULT_NBD_LIMITS: NbdLimits = {
-  sessionsMax: 256,
+  sessionsMax: 128,
   handshakeTimeoutMs: 30_000,
   requestTimeoutMs: 30_000,
   payloadBytesPerSecondMin: 64 * 2 ** 10,

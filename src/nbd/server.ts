@@ -4,10 +4,11 @@
  * Fixed newstyle, structured replies, block status with `base:allocation`, TLS by STARTTLS. One slow or hostile client
  * costs a bounded amount of memory and no other client's time; see {@link NbdLimits}.
  */
+import { createSecureContext } from "node:tls";
 import type { Socket } from "bun";
 import { systemClock, type Clock, type Timer } from "../base/clock.ts";
 import type { ReadableDevice, WritableDevice } from "../base/device.ts";
-import { SternwayError } from "../base/errors.ts";
+import { errorText, SternwayError } from "../base/errors.ts";
 import { DEFAULT_NBD_LIMITS, type NbdLimits } from "./limits.ts";
 import { MemoryBudget, SlabPool } from "./memory.ts";
 import { Session, stopOnAssertion, type SessionEnvironment } from "./session.ts";
@@ -115,6 +116,7 @@ export function startNbdServer(options: NbdServerOptions): NbdServer {
   if (tls?.clientCertificate === true && tls.ca === undefined) {
     throw new SternwayError("invalid", "client certificates cannot be checked without the authority's certificate");
   }
+  if (tls !== undefined) checkCertificates(tls);
   /** Every session that still holds something. */
   const sessions = new Set<Session>();
   let whenEmpty: (() => void) | undefined;
@@ -133,7 +135,11 @@ export function startNbdServer(options: NbdServerOptions): NbdServer {
       if (sessions.size === 0) whenEmpty?.();
     },
     upgrade(session) {
-      if (tls !== undefined) upgradeToTls(session, tls);
+      try {
+        if (tls !== undefined) upgradeToTls(session, tls);
+      } catch (error) {
+        session.terminate(`TLS could not begin: ${errorText(error)}`);
+      }
     },
   };
 
@@ -249,6 +255,22 @@ function listen(at: NbdListen, handlers: SessionHandlers): Listener {
 function peerAddress(address: NbdListen, socket: Socket<Session | undefined>): string {
   if (address.kind === "unix") return `unix:${address.path}`;
   return `${address.host}:${address.port} from ${socket.remoteAddress}:${socket.remotePort}`;
+}
+
+/** Fails at the start, where an operator sees it, and not at the first client. @throws invalid */
+function checkCertificates(tls: NbdServerTls): void {
+  // An empty one would count as not given, and every handshake would fail.
+  if (tls.key === "" || tls.cert === "") throw new SternwayError("invalid", "the TLS certificate or key is empty");
+  try {
+    createSecureContext({ key: tls.key, cert: tls.cert, ...(tls.ca === undefined ? {} : { ca: tls.ca }) });
+  } catch (error) {
+    throw new SternwayError(
+      "invalid",
+      `the TLS certificate or key is not usable: ${errorText(error)}`,
+      {},
+      { cause: error },
+    );
+  }
 }
 
 function upgradeToTls(session: Session, tls: NbdServerTls): void {

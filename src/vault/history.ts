@@ -1,6 +1,7 @@
 /**
  * What happened when: sealed chronicles, and behind them the rows of what is not sealed yet.
  */
+import { isSternwayError } from "../base/errors.ts";
 import type { ChronicleBuilder } from "./chronicle-builder.ts";
 import type { ChronicleRow } from "./chronicle-format.ts";
 import { emptyTally, type ChronicleTally } from "./chronicle-reader.ts";
@@ -54,7 +55,14 @@ export class History {
     const live = this.live.rows.findLast((row) => row.firstLsn <= lsn);
     if (live) return live.time;
     const record = this.sealed.findLast((chronicle) => chronicle.firstLsn <= lsn);
-    return record && (await (await this.set.open(record)).timeAt(lsn));
+    if (!record) return undefined;
+    try {
+      return await (await this.set.open(record)).timeAt(lsn);
+    } catch (error) {
+      // Time is a label: a moment stays readable when its chronicle is damaged. The manifest knows when that began.
+      if (!isLost(error)) throw error;
+      return record.firstTime;
+    }
   }
 
   /** Sums of some strands' spans over intervals. @param edges - ascending; interval i is `[edges[i], edges[i + 1])` */
@@ -103,7 +111,13 @@ export class History {
   /** Whether a flush was answered for a strand exactly at an LSN. */
   async isFlushPoint(strand: number, lsn: number): Promise<boolean> {
     if (this.live.openRows.some((row) => row.strand === strand && row.flushLsn === lsn)) return true;
-    return (await this.flushPoints({ strand, afterLsn: lsn - 1, throughLsn: lsn }, 1)).length > 0;
+    try {
+      return (await this.flushPoints({ strand, afterLsn: lsn - 1, throughLsn: lsn }, 1)).length > 0;
+    } catch (error) {
+      // Not known to be one: what it reads as does not depend on it.
+      if (!isLost(error)) throw error;
+      return false;
+    }
   }
 
   /** The newest write and flush of a span; undefined when it holds none. Pages tell; the flush may be an older one of its page. */
@@ -128,6 +142,11 @@ export class History {
     yield* this.live.rows;
     for (const row of this.live.openRows) yield { ...row, time: now };
   }
+}
+
+/** A chronicle that is damaged or missing. */
+function isLost(error: unknown): boolean {
+  return isSternwayError(error, "corrupt") || isSternwayError(error, "not_found");
 }
 
 /** The interval that holds a time; −1 or past the last when none does. */

@@ -6,7 +6,7 @@ import type { Disk } from "../base/disk.ts";
 import { SternwayError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import { lsn, micros } from "../base/units.ts";
-import { GROUP_ENTRIES_MAX, PAGE_SIZE } from "../journal/format.ts";
+import { GROUP_ENTRIES_MAX, GROUP_PAGES_MAX, PAGE_SIZE } from "../journal/format.ts";
 import { Journal, LOCATION_GROUP, type JournalListener } from "../journal/journal.ts";
 import { recover, type Recovered, type RecoveredFile } from "../journal/recover.ts";
 import type { ScannedGroup } from "../journal/scan.ts";
@@ -23,7 +23,7 @@ import { Pressure } from "./pressure.ts";
 import { decodeEvent, Registry } from "./registry.ts";
 import { inlineSealer, type StartSealer } from "./sealer-runner.ts";
 import { Sealing, type SealProgress } from "./sealing.ts";
-import { Vault } from "./vault.ts";
+import { Vault, WRITE_BLOCKS_MAX } from "./vault.ts";
 
 export interface VaultOptions {
   disk: Disk;
@@ -341,6 +341,8 @@ class Opening {
       layers,
       packs,
       pressure,
+      recoveredLsn: lsn(this.lastLsn),
+      writeBlocksMax: Math.min(WRITE_BLOCKS_MAX, options.groupPages ?? GROUP_PAGES_MAX),
       readOnlyReason,
       journalDamage: recovered.damage,
       active: this.active,

@@ -50,6 +50,10 @@ export interface VaultParts {
   layers: LayerSet;
   packs: PackStore;
   pressure: Pressure;
+  /** The newest LSN that recovery found; those after it that were given out before a crash are skipped. */
+  recoveredLsn: Lsn;
+  /** Blocks of one append: at most {@link WRITE_BLOCKS_MAX}, and what a journal group takes. */
+  writeBlocksMax: number;
   /** Why it takes no writes, when it was opened read-only. */
   readOnlyReason: string | undefined;
   /** Where recovery had to stop, when the journal is damaged. */
@@ -83,6 +87,16 @@ export class Vault {
     this.readOnlyReason = parts.readOnlyReason;
   }
 
+  /** The newest LSN whose operation recovery found at open; 0 for a new vault. */
+  get recoveredLsn(): Lsn {
+    return this.parts.recoveredLsn;
+  }
+
+  /** Most blocks of one {@link tryWrite}. */
+  get writeBlocksMax(): number {
+    return this.parts.writeBlocksMax;
+  }
+
   /** The newest LSN; 0 for an empty vault. */
   get lastLsn(): Lsn {
     return this.journal.lastLsn;
@@ -90,7 +104,7 @@ export class Vault {
 
   /**
    * Sequences a write of whole blocks, if there is room now; durable after {@link flush}.
-   * @param data - at most 1 MiB; copied
+   * @param data - at most {@link writeBlocksMax} blocks; copied
    * @returns false: wait for {@link room}, then try again
    * @throws unavailable: the vault takes no writes
    */

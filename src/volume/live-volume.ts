@@ -10,10 +10,8 @@ import type { Clock } from "../base/clock.ts";
 import type { Extent, WritableDevice } from "../base/device.ts";
 import { SternwayError } from "../base/errors.ts";
 import { BLOCK_SIZE, SECTOR_SIZE, type Lsn, type StrandId } from "../base/units.ts";
-import { CLEAR_BLOCKS_MAX, WRITE_BLOCKS_MAX, type Vault } from "../vault/vault.ts";
+import { CLEAR_BLOCKS_MAX, type Vault } from "../vault/vault.ts";
 import { extentsAt, readAt } from "./reading.ts";
-
-const WRITE_BYTES_MAX = WRITE_BLOCKS_MAX * BLOCK_SIZE;
 
 export class LiveVolume {
   readonly name: string;
@@ -27,6 +25,7 @@ export class LiveVolume {
 
   private readonly vault: Vault;
   private readonly clock: Clock;
+  private readonly writeBytesMax: number;
   /** Blocks under a read-merge-write; a waiter waits for the promise and looks again. */
   private readonly locked = new Map<number, Promise<void>>();
 
@@ -37,6 +36,7 @@ export class LiveVolume {
   ) {
     this.vault = vault;
     this.clock = clock;
+    this.writeBytesMax = vault.writeBlocksMax * BLOCK_SIZE;
     this.name = start.name;
     this.id = start.id;
     this.strand = start.strand;
@@ -62,7 +62,7 @@ export class LiveVolume {
 
   write(offset: number, data: Uint8Array, fua: boolean): Promise<void> | undefined {
     const isWhole = offset % BLOCK_SIZE === 0 && data.length % BLOCK_SIZE === 0;
-    if (!isWhole || data.length > WRITE_BYTES_MAX || this.locked.size > 0) return this.writeSlowly(offset, data, fua);
+    if (!isWhole || data.length > this.writeBytesMax || this.locked.size > 0) return this.writeSlowly(offset, data, fua);
     const delay = this.vault.delayMs(data.length);
     if (delay > 0 || !this.vault.tryWrite(this.strand, offset / BLOCK_SIZE, data)) {
       return this.writeSlowly(offset, data, fua, delay);
@@ -115,7 +115,7 @@ export class LiveVolume {
         done += part;
         continue;
       }
-      const part = Math.min(WRITE_BYTES_MAX, Math.floor(left / BLOCK_SIZE) * BLOCK_SIZE);
+      const part = Math.min(this.writeBytesMax, Math.floor(left / BLOCK_SIZE) * BLOCK_SIZE);
       const firstBlock = at / BLOCK_SIZE;
       await this.whenUnlocked(firstBlock, part / BLOCK_SIZE, () =>
         this.vault.tryWrite(this.strand, firstBlock, data.subarray(done, done + part)),

@@ -4,7 +4,7 @@
 import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import type { WritableDevice } from "../base/device.ts";
-import { SternwayError } from "../base/errors.ts";
+import { isSternwayError, SternwayError } from "../base/errors.ts";
 import {
   formatSize,
   formatTime,
@@ -49,8 +49,13 @@ export async function openVolumes(vault: Vault, clock: Clock, vaultName: string)
 /** What history says of a volume's newest write and flush. */
 async function lastOf(vault: Vault, record: VolumeRecord): Promise<{ lsn: number; flushLsn: number; time: number }> {
   for (const span of spansOf(record).reverse()) {
-    const last = await vault.history.lastOf(span);
-    if (last) return last;
+    try {
+      const last = await vault.history.lastOf(span);
+      if (last) return last;
+    } catch (error) {
+      // A damaged chronicle hides when it was written last; it must not hide the volume.
+      if (!isSternwayError(error, "corrupt") && !isSternwayError(error, "not_found")) throw error;
+    }
   }
   return { lsn: record.createdLsn, flushLsn: record.createdLsn, time: record.createdAt };
 }

@@ -100,6 +100,17 @@ test("where TLS is required EXPORT_NAME in plaintext ends the session", async ()
   expect(raw.received.length).toBe(0);
 });
 
+test("startNbdServer() throws invalid for a certificate, key or authority that cannot be used", () => {
+  const device = new MemoryDevice(MIB);
+  for (const tls of [{ cert: "nonsense" }, { key: stranger.serverKey }, { key: "" }, { ca: "nonsense" }]) {
+    expect(() => serveTls(device, tls), JSON.stringify(tls).slice(0, 40)).toThrow(/not usable|empty/);
+  }
+  const { ca: _, ...withoutAuthority } = { key: authority.serverKey, cert: authority.serverCert, ca: "" };
+  expect(() => serve({}, { tls: { ...withoutAuthority, required: true, clientCertificate: true } })).toThrow(
+    "authority",
+  );
+});
+
 test("where TLS is offered both kinds of client get in", async () => {
   await using at = serveTls(new MemoryDevice(MIB), { required: false });
   const raw = await transmitting(at.path, "disk");

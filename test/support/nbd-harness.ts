@@ -72,12 +72,18 @@ export function serve(
   const events: NbdServerEvent[] = [];
   const exports =
     typeof named["list"] === "function" ? (named as NbdExports) : exportsOf(named as Record<string, TestExport>);
-  const server = startNbdServer({
-    listen: { kind: "unix", path },
-    log: (event) => events.push(event),
-    ...options,
-    exports,
-  });
+  let server: NbdServer;
+  try {
+    server = startNbdServer({
+      listen: { kind: "unix", path },
+      log: (event) => events.push(event),
+      ...options,
+      exports,
+    });
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  }
   return {
     server,
     path,
