@@ -26,6 +26,22 @@ export async function runMomentsPart(bench: Bench): Promise<void> {
     mkdirSync(folder, { recursive: true });
     const server = await contender.start(folder, DISK_BYTES);
     try {
+      // Every block holds data, so that no read is answered as a hole.
+      await runFio(
+        server,
+        {
+          row: "fill",
+          pattern: "write",
+          blockBytes: 2 ** 20,
+          depth: 8,
+          flushEach: 0,
+          bytes: DISK_BYTES,
+          flushAtEnd: true,
+        },
+        DISK_BYTES,
+        1,
+      );
+      const filledLsn = await lastLsn(server);
       let written = 0;
       for (const count of counts) {
         const bytes = (count - written) * BLOCK;
@@ -40,7 +56,7 @@ export async function runMomentsPart(bench: Bench): Promise<void> {
         for (let round = 0; round < bench.rounds; round++) {
           // Once just after the writes, when much is still in the journal, then after all of it was sealed.
           if (round > 0) await settle(server.pid, 600);
-          await measureMoments(bench, server, count, round);
+          await measureMoments(bench, server, filledLsn, count, round);
         }
         bench.record(
           "memory",
@@ -57,20 +73,28 @@ export async function runMomentsPart(bench: Bench): Promise<void> {
   }
 }
 
+/** 0 for a peer, which has no history. */
 async function lastLsn(server: BlockServer): Promise<number> {
+  if (server.contender !== "sternway") return 0;
   const { stdout } = await runCommand(sternway(server.folder, "volume", "show", server.exportName, "--json"));
   return Number((JSON.parse(stdout) as { lastLsn: number }).lastLsn);
 }
 
-async function measureMoments(bench: Bench, server: BlockServer, count: number, round: number): Promise<void> {
+async function measureMoments(
+  bench: Bench,
+  server: BlockServer,
+  filledLsn: number,
+  count: number,
+  round: number,
+): Promise<void> {
   const random = seededRandom(count + round);
-  const last = server.contender === "sternway" ? await lastLsn(server) : 0;
+  const last = await lastLsn(server);
   const opens: number[] = [];
   const reads: number[] = [];
   for (let i = 0; i < MOMENTS; i++) {
     const name =
       server.contender === "sternway"
-        ? `${server.exportName}@lsn:${Math.max(1, random.below(last))}`
+        ? `${server.exportName}@lsn:${filledLsn + random.below(last - filledLsn)}`
         : server.exportName;
     const started = performance.now();
     const reader = await NbdReader.open(server.socketPath, name);

@@ -15,10 +15,12 @@ export interface ReadableDevice {
   readonly sizeBytes: number;
   /**
    * Reads `length` bytes at `offset`; both multiples of 512, within the device, at most 32 MiB.
-   * @returns a buffer that the caller owns
+   * @param into - memory that the bytes may be put in, at least `length` long, so that a busy reader can reuse its buffers; the device
+   *   lets go of it when the promise settles, and may leave it alone
+   * @returns the bytes, at the start of `into` or in a buffer that the caller owns
    * @throws corrupt: the bytes are damaged and no other copy has them
    */
-  read(offset: number, length: number): Promise<Uint8Array>;
+  read(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array>;
   /**
    * What lies in `[offset, offset + length)`, in order, without gaps or overlaps, adjacent extents of one kind merged.
    * May stop early (after at least one extent) to bound its work; the caller asks again from where it ended.

@@ -46,9 +46,9 @@ function meteredReads(device: ReadableDevice, totals: VolumeTotals): ReadableDev
     get sizeBytes() {
       return device.sizeBytes;
     },
-    read(offset, length) {
+    read(offset, length, into) {
       totals.readBytes += length;
-      return device.read(offset, length);
+      return device.read(offset, length, into);
     },
     extents: (offset, length) => device.extents(offset, length),
     close: () => device.close(),

@@ -5,6 +5,9 @@ import { loadConfig, type ConfigFlags } from "../config/config.ts";
 import { createLog, defaultLogFormat } from "../observe/log.ts";
 import { startDaemon, type Daemon, type OpenEngine } from "./daemon.ts";
 
+/** One Ctrl-C often arrives twice: from the terminal, and passed on by a script around us. */
+const SAME_REQUEST_MICROS = 1_000_000;
+
 export interface RunOptions {
   dataDir: string;
   flags: ConfigFlags;
@@ -16,8 +19,8 @@ export interface RunOptions {
 }
 
 /**
- * Serves until SIGTERM or SIGINT, then drains and stops. A second signal ends the process at once, which costs nothing
- * that was answered: a killed appliance recovers.
+ * Serves until SIGTERM or SIGINT, then drains and stops. A second signal, a second or more later, ends the process at once, which
+ * costs nothing that was answered: a killed appliance recovers.
  * @throws SternwayError: it could not start, or not stop cleanly
  */
 export async function runDaemon(options: RunOptions): Promise<void> {
@@ -26,10 +29,14 @@ export async function runDaemon(options: RunOptions): Promise<void> {
   const format = config.log.format === "auto" ? defaultLogFormat() : config.log.format;
   const log = createLog({ level: config.log.level, format });
   const asked = Promise.withResolvers<NodeJS.Signals>();
-  let signals = 0;
+  let firstAt: number | undefined;
   const onSignal = (signal: NodeJS.Signals): void => {
-    signals++;
-    if (signals > 1) process.exit(signal === "SIGINT" ? 130 : 143);
+    const now = systemClock.monotonic();
+    firstAt ??= now;
+    if (now - firstAt > SAME_REQUEST_MICROS) {
+      log.warn({ signal }, "a second signal: ending at once; what was answered will be recovered");
+      process.exit(signal === "SIGINT" ? 130 : 143);
+    }
     asked.resolve(signal);
   };
   process.on("SIGTERM", onSignal);

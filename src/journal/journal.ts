@@ -86,6 +86,8 @@ interface FileState {
   closedReported: boolean;
   lastGroupSequence: number;
   lastGroupChecksum: bigint;
+  /** After a failed write: where its unfinished groups went, by their old ordinal. */
+  moved?: { to: FileState; ordinals: ReadonlyMap<number, number> };
 }
 
 interface Waiter {
@@ -115,6 +117,8 @@ export class Journal {
   private fillingFile: FileState | undefined;
   private spare: FillingGroup;
   private inFlight: { group: FillingGroup; file: FileState; done: Promise<void> } | undefined;
+  /** The group that could not be written before the journal gave up: it can still be read. */
+  private stranded: { group: FillingGroup; file: FileState } | undefined;
   private commitWanted = false;
   private linger: Timer | undefined;
   private waiters: Waiter[] = [];
@@ -171,10 +175,10 @@ export class Journal {
     else this.armLinger();
   }
 
-  /** Resolves when an append may succeed. @throws unavailable while the vault refuses writes for want of space */
+  /** Resolves when an append may succeed. @throws unavailable: no file is free, and the vault refuses writes until one is */
   room(): Promise<void> {
     if (this.failure) return Promise.reject(this.failure);
-    if (this.refusal) return Promise.reject(this.refusal);
+    if (this.refusal && this.isOutOfFiles) return Promise.reject(this.refusal);
     return new Promise((resolve, reject) => this.roomWaiters.push({ resolve, reject }));
   }
 
@@ -188,10 +192,10 @@ export class Journal {
     return Math.min(1, this.files.size / this.options.filesMax);
   }
 
-  /** Makes waiting writers fail with `error` until it is lifted with undefined. */
+  /** Makes writers that wait for a free file fail with `error` until it is lifted with undefined. Those that find room go on. */
   refuse(error: SternwayError | undefined): void {
     this.refusal = error;
-    if (!error) return;
+    if (!error || !this.isOutOfFiles) return;
     for (const waiter of this.roomWaiters.splice(0)) waiter.reject(error);
   }
 
@@ -220,9 +224,14 @@ export class Journal {
    * @param location - as in {@link Placement}
    */
   async read(fileSequence: number, location: number, into: Uint8Array): Promise<void> {
-    const file = this.files.get(fileSequence);
+    let file = this.files.get(fileSequence);
     assert(file !== undefined, "a journal file is read only while it is held");
-    const ordinal = Math.floor(location / LOCATION_GROUP);
+    let ordinal = Math.floor(location / LOCATION_GROUP);
+    // A reader whose version is older than the move still knows the old place.
+    for (let next = file.moved?.ordinals.get(ordinal); next !== undefined; next = file.moved?.ordinals.get(ordinal)) {
+      file = file.moved!.to;
+      ordinal = next;
+    }
     const page = location % LOCATION_GROUP;
     const group = this.groupInMemory(file, ordinal);
     if (group) {
@@ -269,17 +278,25 @@ export class Journal {
     });
   }
 
-  /** Makes everything durable and closes the files. @returns the last group's sequence, for the clean-stop mark */
-  async stop(): Promise<number> {
+  /**
+   * Makes everything durable and takes no appends any more; {@link closeFiles} comes when nobody reads any more.
+   * @returns the last group's sequence, for the clean-stop mark; undefined when not everything could be made durable
+   */
+  async stop(): Promise<number | undefined> {
     while (!this.failure && (this.inFlight || this.fillingFile)) {
       this.commit();
       await this.inFlight?.done;
     }
     this.linger?.cancel();
+    const isWhole = !this.failure;
     this.failure ??= new SternwayError("unavailable", "the journal is stopped");
     for (const waiter of this.roomWaiters.splice(0)) waiter.reject(this.failure);
+    return isWhole ? this.groupSequence : undefined;
+  }
+
+  /** Closes the files. */
+  async closeFiles(): Promise<void> {
     await this.slots.close();
-    return this.groupSequence;
   }
 
   /** Takes no appends any more: a vault that is only read. Reading goes on. */
@@ -452,6 +469,7 @@ export class Journal {
       this.fillingFile = to;
     }
     this.inFlight!.file = to;
+    from.moved = { to, ordinals };
     this.options.listener.relocated(from.fileSequence, to.fileSequence, ordinals, lsn(group.firstLsn));
     from.full = true;
     this.maybeReportClosed(from);
@@ -460,6 +478,7 @@ export class Journal {
 
   private fail(error: SternwayError): void {
     this.failure = error;
+    this.stranded = this.inFlight;
     this.inFlight = undefined;
     for (const waiter of this.waiters.splice(0)) waiter.reject(error);
     for (const waiter of this.roomWaiters.splice(0)) waiter.reject(error);
@@ -467,7 +486,8 @@ export class Journal {
 
   private groupInMemory(file: FileState, ordinal: number): FillingGroup | undefined {
     if (this.fillingFile === file && this.filling.ordinal === ordinal) return this.filling;
-    if (this.inFlight?.file === file && this.inFlight.group.ordinal === ordinal) return this.inFlight.group;
+    const written = this.inFlight ?? this.stranded;
+    if (written?.file === file && written.group.ordinal === ordinal) return written.group;
     return undefined;
   }
 

@@ -8,7 +8,7 @@
  * that group on is superseded.
  */
 import type { Disk, DiskFile } from "../base/disk.ts";
-import type { FileIdentity } from "./format.ts";
+import type { FileIdentity, GroupHeader } from "./format.ts";
 import { claimedSequenceOf, findLaterGroup, readGroups, type ScannedGroup } from "./scan.ts";
 
 export interface RecoverRequest {
@@ -106,7 +106,7 @@ async function recoverFrom(
     if (recovered.groupCount > 0) result.files.push(recovered);
     if (result.damage) return result;
   }
-  result.damage = await findDamage(request, files, result.lastGroupSequence);
+  result.damage = await findDamage(request, files, result);
   return result;
 }
 
@@ -133,18 +133,21 @@ async function findCandidates(request: RecoverRequest, files: Map<string, DiskFi
 async function findDamage(
   request: RecoverRequest,
   files: Map<string, DiskFile>,
-  lastGroupSequence: number,
+  { lastGroupSequence, lastGroupChecksum }: Recovered,
 ): Promise<Damage | undefined> {
   const { cleanGroupSequence } = request;
   if (cleanGroupSequence !== undefined && cleanGroupSequence <= lastGroupSequence) return undefined;
-  // The very next group, bad in itself, is a torn tail; one beyond it proves that it had been durable.
+  // The very next group, bad in itself, is a torn tail; one beyond it proves that it had been durable. So does a next one that
+  // follows another copy of our last group: that copy, moved after a failed write, was durable, and ours is what the failed write left.
+  const proves = (header: GroupHeader): boolean =>
+    header.groupSequence > lastGroupSequence + 1 || header.previousChecksum !== lastGroupChecksum;
   for (const [slot, file] of files) {
-    const later = await findLaterGroup(file, request.fileBytes, request, lastGroupSequence + 1);
+    const later = await findLaterGroup(file, request.fileBytes, request, lastGroupSequence, proves);
     if (!later) continue;
     return {
       slot,
       offset: later.offset,
-      message: `group ${later.header.groupSequence} is there, but group ${lastGroupSequence + 1} before it is damaged`,
+      message: `group ${later.header.groupSequence} is there, but what it follows after group ${lastGroupSequence} is damaged`,
     };
   }
   if (cleanGroupSequence === undefined) return undefined;

@@ -108,12 +108,14 @@ export async function claimedSequenceOf(file: DiskFile): Promise<number> {
 /**
  * Looks at every page of a file for the headers of groups newer than `afterGroup`, whatever use of the file they claim: what lies
  * behind a damaged group. Payload that happens to look like a group cannot pass the seeded checksum.
+ * @param counts - which of them to take
  */
 export async function findLaterGroup(
   file: DiskFile,
   fileBytes: number,
   identity: Omit<FileIdentity, "fileSequence">,
   afterGroup: number,
+  counts: (header: GroupHeader) => boolean = () => true,
 ): Promise<{ header: GroupHeader; offset: number } | undefined> {
   const window = new Window(file, fileBytes);
   for (let offset = 0; offset + PAGE_SIZE <= fileBytes; offset += PAGE_SIZE) {
@@ -125,7 +127,7 @@ export async function findLaterGroup(
     if (headerBytes === undefined || fileSequence === undefined) continue;
     const bytes = await window.bytes(offset, headerBytes);
     const header = bytes && decodeHeader(bytes, { ...identity, fileSequence });
-    if (header && header.groupSequence > afterGroup) return { header, offset };
+    if (header && header.groupSequence > afterGroup && counts(header)) return { header, offset };
   }
   return undefined;
 }

@@ -210,21 +210,25 @@ export class Execution {
       this.#run(high, low, length, this.#readSparse(high, low, offset, length));
       return;
     }
-    const pending = this.#export.device.read(offset, length);
+    const slab = this.#services.slabs.take(length);
+    const pending = this.#export.device.read(offset, length, slab);
     this.#begin(length);
     pending.then(
       (data) => {
-        if (!this.#finish(length)) return;
-        if (data.length !== length) {
+        const lent = this.#lent(slab, data);
+        if (!this.#finish(length)) {
+          if (lent !== undefined) this.#services.slabs.give(lent);
+        } else if (data.length !== length) {
           this.refuse(high, low, wrongLength(offset, length, data.length));
         } else if (structured) {
-          dataChunk(this.#out, high, low, true, offset, data);
+          dataChunk(this.#out, high, low, true, offset, data, lent);
         } else {
           simpleReply(this.#out, high, low, 0);
-          this.#out.append(data);
+          this.#out.append(data, lent);
         }
       },
       (error: unknown) => {
+        this.#services.slabs.give(slab);
         if (this.#finish(length)) this.refuse(high, low, error);
       },
     );
@@ -235,12 +239,15 @@ export class Execution {
     const { device } = this.#export;
     const pieces = await planRead(device, offset, length);
     const data: (Uint8Array | undefined)[] = [];
+    const slabs: (Uint8Array | undefined)[] = [];
     for (const piece of pieces) {
-      const bytes = piece.hole ? undefined : await device.read(piece.offset, piece.length);
+      const slab = piece.hole ? undefined : this.#services.slabs.take(piece.length);
+      const bytes = slab && (await device.read(piece.offset, piece.length, slab));
       if (bytes !== undefined && bytes.length !== piece.length) {
         throw wrongLength(piece.offset, piece.length, bytes.length);
       }
       data.push(bytes);
+      slabs.push(slab && bytes && this.#lent(slab, bytes));
     }
     return () => {
       for (let i = 0; i < pieces.length; i++) {
@@ -248,9 +255,16 @@ export class Execution {
         const bytes = data[i];
         const done = i === pieces.length - 1;
         if (bytes === undefined) holeChunk(this.#out, high, low, done, piece.offset, piece.length);
-        else dataChunk(this.#out, high, low, done, piece.offset, bytes);
+        else dataChunk(this.#out, high, low, done, piece.offset, bytes, slabs[i]);
       }
     };
+  }
+
+  /** The slab, if the device put the bytes there; else it is free again at once. */
+  #lent(slab: Uint8Array, data: Uint8Array): Uint8Array | undefined {
+    if (data.buffer === slab.buffer) return slab;
+    this.#services.slabs.give(slab);
+    return undefined;
   }
 
   async #blockStatus(high: number, low: number, offset: number, length: number, onlyOne: boolean): Promise<() => void> {

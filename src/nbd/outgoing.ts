@@ -6,7 +6,7 @@
  * The queue itself has no bound: whoever appends looks at {@link Outgoing.unsentBytes} first and stops taking requests.
  */
 import { assert } from "../base/assert.ts";
-import type { MemoryBudget } from "./memory.ts";
+import type { MemoryBudget, SlabPool } from "./memory.ts";
 
 /** What we need of a socket; `write` returns the bytes taken, 0 when full, negative when closed. */
 export interface ByteSink {
@@ -25,14 +25,19 @@ export class Outgoing {
   /** Grows with every byte that the socket took: shows whether the peer reads. */
   sentBytes = 0;
   #sealed: Uint8Array[] = [];
+  /** What each sealed segment lies in, when it comes from the pool. */
+  #slabs: (Uint8Array | undefined)[] = [];
   #sealedSent = 0;
   #tail = new Uint8Array(TAIL_SIZE);
   #tailStart = 0;
   #tailEnd = 0;
   readonly #budget: MemoryBudget;
+  readonly #pool: SlabPool | undefined;
 
-  constructor(budget: MemoryBudget) {
+  /** @param pool - where the slabs of {@link append} go back to */
+  constructor(budget: MemoryBudget, pool?: SlabPool) {
     this.#budget = budget;
+    this.#pool = pool;
   }
 
   /** Makes room for `size` bytes (at most {@link TAIL_SIZE}); the caller fills them at once: {@link bytes} from the returned position. */
@@ -55,15 +60,17 @@ export class Outgoing {
     return this.#tail;
   }
 
-  /** @param data - not changed until it is sent; small ones are copied */
-  append(data: Uint8Array): void {
+  /** @param data - not changed until it is sent; small ones are copied @param slab - what it lies in; back to the pool when it is sent */
+  append(data: Uint8Array, slab?: Uint8Array): void {
     if (data.length <= COPY_SIZE_MAX) {
       const at = this.reserve(data.length);
       this.#tail.set(data, at);
+      if (slab !== undefined) this.#pool?.give(slab);
       return;
     }
     this.#seal();
     this.#sealed.push(data);
+    this.#slabs.push(slab);
     this.#grow(data.length);
   }
 
@@ -87,7 +94,10 @@ export class Outgoing {
         sealedIndex++;
       }
     } finally {
-      if (sealedIndex > 0) this.#sealed.splice(0, sealedIndex);
+      if (sealedIndex > 0) {
+        this.#sealed.splice(0, sealedIndex);
+        for (const slab of this.#slabs.splice(0, sealedIndex)) if (slab !== undefined) this.#pool?.give(slab);
+      }
     }
     const length = this.#tailEnd - this.#tailStart;
     if (length > 0) {
@@ -108,7 +118,9 @@ export class Outgoing {
   discard(): void {
     this.#budget.give(this.unsentBytes);
     this.unsentBytes = 0;
+    // The socket may still refer to what it did not take whole: these slabs are left to the collector.
     this.#sealed = [];
+    this.#slabs = [];
     this.#sealedSent = 0;
     this.#tailStart = 0;
     this.#tailEnd = 0;
@@ -118,6 +130,7 @@ export class Outgoing {
   #seal(): void {
     if (this.#tailEnd === this.#tailStart) return;
     this.#sealed.push(this.#tail.subarray(this.#tailStart, this.#tailEnd));
+    this.#slabs.push(undefined);
     this.#tailStart = this.#tailEnd;
   }
 

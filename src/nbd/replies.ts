@@ -50,7 +50,7 @@ export function chunk(
   return at + STRUCTURED_HEADER_SIZE;
 }
 
-/** @param data - not changed until it is sent */
+/** @param data - not changed until it is sent @param slab - what it lies in, given back then */
 export function dataChunk(
   out: Outgoing,
   cookieHigh: number,
@@ -58,10 +58,11 @@ export function dataChunk(
   done: boolean,
   offset: number,
   data: Uint8Array,
+  slab: Uint8Array | undefined,
 ): void {
   const at = chunk(out, cookieHigh, cookieLow, NBD_REPLY_TYPE_OFFSET_DATA, done, 8 + data.length, 8);
   putU64(out.bytes, at, offset);
-  out.append(data);
+  out.append(data, slab);
 }
 
 export function holeChunk(

@@ -85,7 +85,7 @@ export class Session implements SessionServices, NegotiationServices {
     this.slabs = environment.slabs;
     this.budget = environment.budget;
     this.tls = environment.tls;
-    this.out = new Outgoing(environment.budget);
+    this.out = new Outgoing(environment.budget, environment.slabs);
     this.out.sink = socket;
     this.#startedAt = environment.now();
     this.#negotiation = new Negotiation(this);

@@ -85,7 +85,8 @@ export async function publishManifest(disk: Disk, dir: string, manifest: Manifes
   const json = JSON.stringify(manifest);
   const hash = sha256(json);
   await publish(disk, `${dir}/${manifestName(manifest.number)}`, [new TextEncoder().encode(`${hash}\n${json}`)]);
-  await disk.remove(`${dir}/${manifestName(manifest.number - MANIFESTS_KEPT)}`);
+  const outlived = manifest.number - MANIFESTS_KEPT;
+  if (outlived > 0) await disk.remove(`${dir}/${manifestName(outlived)}`);
   return hash;
 }
 

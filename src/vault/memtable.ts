@@ -2,7 +2,7 @@
  * The memory map of one journal file: where every version of every place lies that the file holds, from the moment a write is
  * sequenced until its file is sealed and a layer takes over. Rebuilt from the journal at open; never the source of truth.
  *
- * Versions are nodes in columns, in LSN order; the versions of one place form a chain from the newest back. A hash table per
+ * Versions are nodes in columns; the versions of one place form a chain from the newest back. A hash table per
  * (strand, level) finds a chain's head. A node is named by its ordinal, which with the file's number makes a target.
  */
 import { LEVEL_SHIFT, offer, SHARD_BLOCKS, TARGET_HOLE, TARGET_ZERO, type Level, type Resolution } from "./map.ts";
@@ -213,10 +213,24 @@ export class Memtable {
     this.lsns[node] = lsn;
     this.locations[node] = location;
     this.prints[node] = print;
-    this.previous[node] = tables.levels[level].push(index, node);
+    this.link(tables.levels[level], index, node);
     tables.shards.add(Math.floor((index * 2 ** LEVEL_SHIFT[level]) / SHARD_BLOCKS));
     if (this.firstLsn === 0 || lsn < this.firstLsn) this.firstLsn = lsn;
     if (lsn > this.lastLsn) this.lastLsn = lsn;
+  }
+
+  /** Chains run from the newest version back. A version that comes late (its group moved here) takes its place in the order of LSNs. */
+  private link(table: ChainTable, index: number, node: number): void {
+    const lsn = this.lsns[node]!;
+    const head = lsn < this.lastLsn ? table.head(index) : NONE;
+    if (head === NONE || this.lsns[head]! < lsn) {
+      this.previous[node] = table.push(index, node);
+      return;
+    }
+    let newer = head;
+    for (let older = this.previous[newer]!; older !== NONE && this.lsns[older]! > lsn; older = this.previous[newer]!) newer = older;
+    this.previous[node] = this.previous[newer]!;
+    this.previous[newer] = node;
   }
 
   private grow(): void {

@@ -83,10 +83,20 @@ export async function openVault(options: VaultOptions): Promise<Vault> {
 }
 
 async function makeFolders(disk: Disk, dir: string): Promise<void> {
+  // Folders above that are made on the way must be durable too, or a crash takes the whole vault with them.
+  const made: string[] = [];
+  for (let path = parentOf(dir); path !== "/" && path !== "."; path = parentOf(path)) {
+    const parent = parentOf(path);
+    if (!(await disk.list(parent)).includes(path.slice(path.lastIndexOf("/") + 1))) made.push(parent);
+  }
   for (const name of ["journal", "packs", "layers", "chronicles", "manifest"]) await disk.mkdir(`${dir}/${name}`);
-  await disk.syncDir(dir);
-  const parent = dir.slice(0, dir.lastIndexOf("/"));
-  if (parent !== "") await disk.syncDir(parent);
+  for (const path of [dir, parentOf(dir), ...made]) await disk.syncDir(path);
+}
+
+/** The folder above; `/` and `.` are their own. */
+function parentOf(path: string): string {
+  const at = path.lastIndexOf("/");
+  return at > 0 ? path.slice(0, at) : at === 0 ? "/" : ".";
 }
 
 function firstManifest(vault: string): Manifest {

@@ -6,6 +6,7 @@
  */
 import type { Disk } from "../base/disk.ts";
 import { errorText, isSternwayError, SternwayError } from "../base/errors.ts";
+import { BLOCK_SIZE } from "../base/units.ts";
 import { ByteLru } from "./byte-lru.ts";
 import { decompressFrameInto } from "./compression.ts";
 import { SLOTS_PER_PACK } from "./map.ts";
@@ -14,6 +15,7 @@ import {
   decodeFingerprints,
   decodeTrailer,
   FRAME_ENTRY_BYTES,
+  FRAME_HAS_FREED,
   FRAME_ZSTD,
   frameChecksum,
   FrameTable,
@@ -185,6 +187,51 @@ export class PackLoader {
     await settled(loads);
   }
 
+  /**
+   * Unpacks the whole frames within `count` slots from `slot` on, in place and without caching them.
+   * @param place - where the frame that starts at slot `first` goes, as long as its blocks
+   * @throws corrupt, unavailable: any of them cannot be read; all of them are then to be taken for unread
+   */
+  async unpackFrames(
+    table: FrameTable,
+    slot: number,
+    count: number,
+    place: (first: number, blocks: number) => Uint8Array,
+  ): Promise<void> {
+    const isWhole = (frame: number): boolean =>
+      table.firstSlot[frame]! >= slot &&
+      table.firstSlot[frame]! + table.rawBytes(frame) / BLOCK_SIZE <= slot + count &&
+      (table.flags[frame]! & FRAME_HAS_FREED) === 0;
+    const path = this.path(table.identity.pack, table.identity.generation);
+    const reads: Promise<void>[] = [];
+    for (let first = table.frameOf(slot); first >= 0 && first < table.frameCount && table.firstSlot[first]! < slot + count; ) {
+      let end = first;
+      const fits = (): boolean => end === first || table.offset[end + 1]! - table.offset[first]! <= POOLED_READ_BYTES_MAX;
+      while (end < table.frameCount && isWhole(end) && fits()) end++;
+      if (end > first) reads.push(this.#unpackRun(table, path, first, end, place));
+      first = Math.max(end, first + 1);
+    }
+    await settled(reads);
+  }
+
+  async #unpackRun(
+    table: FrameTable,
+    path: string,
+    first: number,
+    end: number,
+    place: (first: number, blocks: number) => Uint8Array,
+  ): Promise<void> {
+    const offset = table.offset[first]!;
+    await this.#files.readPooled(path, table.offset[end]! - offset, offset, (stored) => {
+      for (let frame = first; frame < end; frame++) {
+        const bytes = stored.subarray(table.offset[frame]! - offset, table.offset[frame + 1]! - offset);
+        const rawBytes = table.rawBytes(frame);
+        const failure = decodeInto(table, frame, bytes, place(table.firstSlot[frame]!, rawBytes / BLOCK_SIZE));
+        if (failure) throw failure;
+      }
+    });
+  }
+
   #startRun(table: FrameTable, first: number, count: number): Run {
     const { generation } = table.identity;
     const run = this.#loadRun(table, first, count).finally(() => {
@@ -313,15 +360,24 @@ function readError(identity: PackIdentity, cause: SternwayError): SternwayError 
 
 /** Checks and unpacks one frame into memory of its own. */
 function decode(table: FrameTable, frame: number, stored: Uint8Array): LoadedFrame {
+  const raw = new Uint8Array(table.rawBytes(frame));
+  return decodeInto(table, frame, stored, raw) ?? raw;
+}
+
+/** Checks and unpacks one frame. @param raw - as long as the frame's blocks @returns why it can't be */
+function decodeInto(table: FrameTable, frame: number, stored: Uint8Array, raw: Uint8Array): SternwayError | undefined {
   if (stored.length < table.storedBytes(frame)) return blockError(table, frame, -1, "its file ends early");
   if (frameChecksum(stored, table.seed, frame) !== table.checksum[frame]) {
     return blockError(table, frame, -1, "its checksum does not match");
   }
-  if ((table.flags[frame]! & FRAME_ZSTD) === 0) return stored.slice();
-  const raw = new Uint8Array(table.rawBytes(frame));
+  if ((table.flags[frame]! & FRAME_ZSTD) === 0) {
+    if (stored.length !== raw.length) return blockError(table, frame, -1, "a raw frame has another length than its blocks");
+    raw.set(stored);
+    return undefined;
+  }
   try {
     decompressFrameInto(stored, raw);
-    return raw;
+    return undefined;
   } catch (error) {
     return blockError(table, frame, -1, errorText(error), error);
   }

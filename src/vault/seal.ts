@@ -121,6 +121,8 @@ export class Sealer {
   private readonly zero = new Uint8Array(BLOCK_SIZE);
   private readonly zeroPrint: bigint;
   private buffer: Uint8Array | undefined;
+  /** The last stretch, until the next one tells whether a manifest named it. */
+  private last: Placing | undefined;
 
   constructor(disk: Disk, options: SealerOptions) {
     this.disk = disk;
@@ -160,6 +162,7 @@ export class Sealer {
   }
 
   private async seal(request: SealRequest): Promise<SealResult> {
+    this.settleLast(request);
     const { dir, vaultId, seed, journalFileBytes } = this.options;
     this.buffer ??= new Uint8Array(journalFileBytes);
     const file = await this.disk.open(`${dir}/journal/${request.slot}`, "read");
@@ -173,8 +176,7 @@ export class Sealer {
     const placing = new Placing(this.disk, this.options, request);
     for (const run of stretch.runs) if (run.level === 0) await this.placeBlocks(run, stretch, placing);
     await placing.finishPack();
-    for (const record of placing.packs) this.known.set(record.pack, record);
-    placing.indexInto(this.index);
+    this.last = placing;
 
     const layer = await this.writeLayer(request, stretch, placing);
     const chronicle =
@@ -198,6 +200,18 @@ export class Sealer {
       duplicateBlocks: placing.duplicateBlocks,
       storedBytes: placing.packs.reduce((sum, pack) => sum + pack.sizeBytes, 0),
     };
+  }
+
+  /**
+   * Takes over what the last stretch stored, if a manifest names it by now: then the next pack's number lies beyond. If not, the step
+   * failed after its packs were written, and the numbers are used again: nothing may refer to what they hold meanwhile.
+   */
+  private settleLast(request: SealRequest): void {
+    const { last } = this;
+    this.last = undefined;
+    if (!last || last.packs.some(({ pack }) => pack >= request.pack)) return;
+    for (const record of last.packs) this.known.set(record.pack, record);
+    last.indexInto(this.index);
   }
 
   /** Gives every block of a run its target: zero, a known block's address, or a slot of a new pack. */

@@ -311,9 +311,10 @@ export class Vault {
 
   /** Brings the bytes of a resolution: holes and zeroes are filled in, the rest is read and checked. */
   private async fetch(version: Version, found: Resolution, into: Uint8Array): Promise<void> {
+    const { target, count } = found;
+    if (!target.some(isMemoryTarget)) return await this.parts.packs.readMany(target, into);
     const work: Promise<void>[] = [];
     const stored: number[] = [];
-    const { target, count } = found;
     for (let i = 0; i < count; ) {
       const here = target[i]!;
       if (isMemoryTarget(here)) {
@@ -333,10 +334,6 @@ export class Vault {
 
   private async fetchStored(found: Resolution, places: readonly number[], into: Uint8Array): Promise<void> {
     const { packs } = this.parts;
-    if (places.length === found.count) {
-      await packs.readMany(found.target, into);
-      return;
-    }
     let failure: SternwayError | undefined;
     await packs.visit(
       places.map((i) => found.target[i]!),

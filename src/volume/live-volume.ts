@@ -52,8 +52,8 @@ export class LiveVolume {
     return new LiveDevice(this);
   }
 
-  read(offset: number, length: number): Promise<Uint8Array> {
-    return readAt(this.vault, this.strand, this.vault.lastLsn, offset, length);
+  read(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
+    return readAt(this.vault, this.strand, this.vault.lastLsn, offset, length, into);
   }
 
   extents(offset: number, length: number): Promise<Extent[]> {
@@ -200,9 +200,9 @@ class LiveDevice implements WritableDevice {
     return this.volume.sizeBytes;
   }
 
-  read(offset: number, length: number): Promise<Uint8Array> {
+  read(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
     this.check(offset, length);
-    return this.volume.read(offset, length);
+    return this.volume.read(offset, length, into);
   }
 
   extents(offset: number, length: number): Promise<Extent[]> {

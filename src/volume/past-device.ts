@@ -22,9 +22,9 @@ export class OpenPastDevice implements PastDevice {
     this.moment = moment;
   }
 
-  read(offset: number, length: number): Promise<Uint8Array> {
+  read(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
     this.check(offset, length);
-    return readAt(this.vault, this.strand, this.moment.lsn, offset, length);
+    return readAt(this.vault, this.strand, this.moment.lsn, offset, length, into);
   }
 
   extents(offset: number, length: number): Promise<Extent[]> {

@@ -9,11 +9,19 @@ import { READ_BLOCKS_MAX, type Vault } from "../vault/vault.ts";
 /** Windows of 8,192 blocks that one extents() resolves before it lets the caller ask again: bounds the answer and the time. */
 const EXTENT_WINDOWS_MAX = 16;
 
-/** @param offset - with length, whole sectors @returns the caller's own bytes */
-export async function readAt(vault: Vault, strand: number, at: Lsn, offset: number, length: number): Promise<Uint8Array> {
+/** @param offset - with length, whole sectors @param into - as for ReadableDevice.read; used when the range is whole blocks */
+export async function readAt(
+  vault: Vault,
+  strand: number,
+  at: Lsn,
+  offset: number,
+  length: number,
+  into?: Uint8Array,
+): Promise<Uint8Array> {
   const firstBlock = Math.floor(offset / BLOCK_SIZE);
   const endBlock = Math.ceil((offset + length) / BLOCK_SIZE);
-  const bytes = new Uint8Array((endBlock - firstBlock) * BLOCK_SIZE);
+  const size = (endBlock - firstBlock) * BLOCK_SIZE;
+  const bytes = into && size === length ? into.subarray(0, size) : new Uint8Array(size);
   for (let block = firstBlock; block < endBlock; block += READ_BLOCKS_MAX) {
     const from = (block - firstBlock) * BLOCK_SIZE;
     const part = bytes.subarray(from, Math.min(bytes.length, from + READ_BLOCKS_MAX * BLOCK_SIZE));

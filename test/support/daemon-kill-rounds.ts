@@ -1,5 +1,6 @@
 /** Rounds of writing, killing and proving on one vault; the short default test and the long one run the same. */
 import { expect } from "bun:test";
+import { errorText } from "../../src/base/errors.ts";
 import type { Random } from "../../src/base/random.ts";
 import { connectNbd, type NbdClient } from "../../src/nbd/client.ts";
 import { DaemonProcess } from "./daemon-process.ts";
@@ -53,20 +54,22 @@ export async function killRounds(options: {
   for (let round = 0; round <= rounds; round++) {
     await using daemon = await DaemonProcess.start(dataDir, { config: SMALL_STORE });
     report.startMs.push(daemon.startMs);
-    if (round === 0) await daemon.client.createVolume(VOLUME, workload.sizeBytes);
-    else report.lostCount += workload.recover(await readWhole(daemon, VOLUME)).lostCount;
-
-    await verifyMoments(daemon, moments, random, round === rounds);
-    if (round === rounds || round % (options.checkEvery ?? 5) === 0) expect(await findings(daemon)).toEqual([]);
-
-    if (round < rounds) {
-      moments.push(await writeAndKeepMoment(daemon, workload, random));
-      await writeAndKill(daemon, workload, random);
-    } else {
-      const vault = await daemon.client.vault();
-      report.packCount = vault.packCount;
-      report.layerCount = vault.layerCount;
-      expect((await daemon.stop()).code).toBe(0);
+    try {
+      if (round === 0) await daemon.client.createVolume(VOLUME, workload.sizeBytes);
+      else report.lostCount += workload.recover(await readWhole(daemon, VOLUME)).lostCount;
+      await verifyMoments(daemon, moments, random, round === rounds);
+      if (round === rounds || round % (options.checkEvery ?? 5) === 0) expect(await findings(daemon)).toEqual([]);
+      if (round < rounds) {
+        moments.push(await writeAndKeepMoment(daemon, workload, random));
+        await writeAndKill(daemon, workload, random);
+      } else {
+        const vault = await daemon.client.vault();
+        report.packCount = vault.packCount;
+        report.layerCount = vault.layerCount;
+        expect((await daemon.stop()).code).toBe(0);
+      }
+    } catch (cause) {
+      throw new Error(`round ${round}: ${errorText(cause)}\nthe daemon said: ${JSON.stringify(daemon.complaints)}`, { cause });
     }
     report.sealedCount += daemon.log.filter((line) => line["msg"] === "a stretch was sealed").length;
     expect(daemon.complaints).toEqual([]);

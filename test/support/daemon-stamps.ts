@@ -19,7 +19,7 @@ import type { NbdClient } from "../../src/nbd/client.ts";
 
 const MAGIC = 0x53_54_4d_50;
 const WORDS = SECTOR_SIZE / 4;
-/** Eight sectors and more are whole blocks in part; the largest writes span several groups of a small journal. */
+/** 128 KiB: what file systems send at most at once to a device that tells no other limit is of this order. */
 const WRITE_SECTORS_MAX = 256;
 
 interface Operation {
@@ -33,6 +33,7 @@ interface Operation {
 }
 
 class Lane {
+  readonly index: number;
   readonly firstSector: number;
   readonly sectorCount: number;
   /** Stamps by sector as of the last verified state. */
@@ -46,7 +47,8 @@ class Lane {
   /** Number up to which a flush was answered. */
   flushed = 0;
 
-  constructor(firstSector: number, sectorCount: number) {
+  constructor(index: number, firstSector: number, sectorCount: number) {
+    this.index = index;
     this.firstSector = firstSector;
     this.sectorCount = sectorCount;
     this.base = new Uint32Array(sectorCount);
@@ -87,7 +89,7 @@ export class StampedWorkload {
     this.#flushPercent = options.flushPercent ?? 4;
     this.#lanes = Array.from(
       { length: options.laneCount },
-      (_, i) => new Lane(i * options.sectorsPerLane, options.sectorsPerLane),
+      (_, i) => new Lane(i, i * options.sectorsPerLane, options.sectorsPerLane),
     );
     const blocks = Math.ceil((options.laneCount * options.sectorsPerLane * SECTOR_SIZE) / BLOCK_SIZE);
     this.sizeBytes = blocks * BLOCK_SIZE;
@@ -140,14 +142,14 @@ export class StampedWorkload {
     const random = this.#random;
     const isWhole = random.below(3) > 0;
     let count = 1 + random.below(random.below(4) === 0 ? WRITE_SECTORS_MAX : 32);
-    let firstSector = random.below(lane.sectorCount - count);
+    let firstSector = random.below(lane.sectorCount - count + 1);
     if (isWhole) {
       const perBlock = BLOCK_SIZE / SECTOR_SIZE;
-      const from = Math.ceil((lane.firstSector + firstSector) / perBlock) * perBlock;
-      count = Math.max(perBlock, count - (count % perBlock));
-      firstSector = from - lane.firstSector;
-      if (firstSector + count > lane.sectorCount) firstSector -= Math.ceil(count / perBlock) * perBlock;
-      firstSector = Math.max(firstSector, (perBlock - (lane.firstSector % perBlock)) % perBlock);
+      const firstWhole = (perBlock - (lane.firstSector % perBlock)) % perBlock;
+      const blockCount = Math.floor((lane.sectorCount - firstWhole) / perBlock);
+      const blocks = Math.max(1, Math.floor(count / perBlock));
+      count = blocks * perBlock;
+      firstSector = firstWhole + random.below(blockCount - blocks + 1) * perBlock;
     }
     const number = lane.nextNumber++;
     const stamp = random.below(12) === 0 ? 0 : number;
@@ -158,7 +160,7 @@ export class StampedWorkload {
     const words = new Uint32Array(operation.count * WORDS);
     for (let i = 0; i < operation.count; i++) {
       const sector = lane.firstSector + operation.firstSector + i;
-      for (let w = 0; w < WORDS; w++) words[i * WORDS + w] = word(w, sector, operation.stamp);
+      for (let w = 0; w < WORDS; w++) words[i * WORDS + w] = word(w, sector, lane.index, operation.stamp);
     }
     return new Uint8Array(words.buffer);
   }
@@ -173,7 +175,7 @@ export class StampedWorkload {
         const at = sector * WORDS;
         const stamp = words[at] === 0 ? 0 : (words[at + 1]! ^ sector) >>> 0;
         for (let w = 0; w < WORDS; w++) {
-          if (words[at + w] === (stamp === 0 ? 0 : word(w, sector, stamp))) continue;
+          if (words[at + w] === (stamp === 0 ? 0 : word(w, sector, lane.index, stamp))) continue;
           throw new Error(`sector ${sector} is not one that was written: word ${w} is ${words[at + w]}, stamp ${stamp}`);
         }
         stamps[i] = stamp;
@@ -197,7 +199,7 @@ export class StampedWorkload {
    */
   recover(image: Uint8Array): { lostCount: number } {
     const observed = this.#decode(image);
-    const found = this.#lanes.map((lane, i) => prefixesOf(lane, observed[i]!, i));
+    const found = this.#lanes.map((lane, i) => prefixesOf(lane, observed[i]!));
     for (const [i, lane] of this.#lanes.entries()) {
       // The least of the numbers that explain the lane asks the least of the others.
       const last = lane.operations.findLast((operation) => operation.number <= found[i]!.least);
@@ -220,13 +222,14 @@ export class StampedWorkload {
   }
 }
 
-/** Zero only for zeroed sectors: the magic is in every word that is not an address. */
-function word(index: number, sector: number, stamp: number): number {
-  return index === 1 ? (stamp ^ sector) >>> 0 : (MAGIC ^ (Math.imul(stamp, 0x9e37_79b1) + index * 0x85eb_ca6b + sector)) >>> 0 || 1;
+/** The first word is never zero: zero says that a sector was cleared. */
+function word(index: number, sector: number, lane: number, stamp: number): number {
+  if (index === 1) return (stamp ^ sector) >>> 0;
+  return (MAGIC ^ (Math.imul(stamp, 0x9e37_79b1) + Math.imul(index * 64 + lane, 0x85eb_ca6b) + sector)) >>> 0 || 1;
 }
 
 /** The numbers k of writes after which the lane reads as observed, from the last flush on. @throws when there is none */
-function prefixesOf(lane: Lane, observed: Uint32Array, index: number): { least: number; most: number } {
+function prefixesOf(lane: Lane, observed: Uint32Array): { least: number; most: number } {
   const state = lane.base.slice();
   let mismatches = 0;
   for (let s = 0; s < state.length; s++) if (state[s] !== observed[s]) mismatches++;
@@ -251,7 +254,7 @@ function prefixesOf(lane: Lane, observed: Uint32Array, index: number): { least: 
   }
   if (least !== undefined) return { least, most };
   throw new Error(
-    `lane ${index} reads as no prefix of its writes that holds the flushed ones: ${before} to ${lane.nextNumber - 1} sent, ${lane.answered} answered, ${lane.flushed} flushed; nearest is ${nearest.number} with ${nearest.mismatches} wrong sectors`,
+    `lane ${lane.index} reads as no prefix of its writes that holds the flushed ones: ${before} to ${lane.nextNumber - 1} sent, ${lane.answered} answered, ${lane.flushed} flushed; nearest is ${nearest.number} with ${nearest.mismatches} wrong sectors`,
   );
 }
 

@@ -54,6 +54,7 @@ export class VaultModel {
   highestLsn = 0;
   strands = new Map<number, ModelStrand>();
   volumes: ModelVolume[] = [];
+  private readonly touchedAt = new Map<number, { events: number; blocks: number[] }>();
 
   /** Listens to a vault that was just opened. */
   attach(vault: Vault): void {
@@ -88,6 +89,7 @@ export class VaultModel {
 
   /** What a crash took: everything behind this LSN never happened. */
   cut(lsn: number): void {
+    this.touchedAt.clear();
     const kept = this.events.filter((event) => event.lsn <= lsn);
     this.events = [];
     this.strands = new Map();
@@ -115,6 +117,8 @@ export class VaultModel {
 
   /** Blocks that a strand or an ancestor ever wrote or cleared, with some of each large clear, ascending. */
   touched(strand: number): number[] {
+    const cached = this.touchedAt.get(strand);
+    if (cached?.events === this.events.length) return cached.blocks;
     const blocks = new Set<number>();
     for (let id: number | undefined = strand; id !== undefined; id = this.strands.get(id)?.parent?.strand) {
       const here = this.strands.get(id);
@@ -125,7 +129,9 @@ export class VaultModel {
         blocks.add(firstBlock + count - 1);
       }
     }
-    return [...blocks].sort((a, b) => a - b);
+    const sorted = [...blocks].sort((a, b) => a - b);
+    this.touchedAt.set(strand, { events: this.events.length, blocks: sorted });
+    return sorted;
   }
 
   /** The volumes that exist at an LSN. */

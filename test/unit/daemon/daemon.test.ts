@@ -217,7 +217,9 @@ describe("runDaemon()", () => {
     const addresses = await ready.promise;
     expect(addresses.http).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
     expect(addresses.nbd).toHaveLength(2);
+    // A wrapper's signal beside the terminal's is the same request, not impatience.
     process.kill(process.pid, "SIGTERM");
+    process.kill(process.pid, "SIGINT");
     await ended;
     expect(engineStops).toBe(1);
   });

@@ -64,15 +64,18 @@ test("readMany() gives the right bytes for any targets, under any caches, also s
   );
 });
 
-test("readMany() reads adjacent frames of a pack at once, and what is cached not at all", async () => {
+test("readMany() reads adjacent frames of a pack at once, a long run past the cache, and what is cached not at all", async () => {
   const bed = bedOf(1);
   const store = bed.store();
   const targets = packBlocks[0]!.map((_, slot) => blockAddress(1, slot));
   const into = new Uint8Array(SLOTS * BLOCK_SIZE);
   await store.readMany(targets, into);
   expect(bed.disk.reads.length).toBe(2);
+  expect(store.usage.frameBytes).toBe(0);
   await store.readMany(targets.toReversed(), into);
-  expect(bed.disk.reads.length).toBe(2);
+  expect(bed.disk.reads.length).toBe(3);
+  await store.readMany(targets.toReversed(), into);
+  expect(bed.disk.reads.length).toBe(3);
   await store.close();
 });
 

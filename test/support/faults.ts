@@ -1,0 +1,57 @@
+/** Faults for a simulated vault's disk, drawn from a seed; each with the errors that its clients may then see. */
+import { isSternwayError } from "../../src/base/errors.ts";
+import type { Random } from "../../src/base/random.ts";
+import type { SimulatedDisk } from "../../src/base/simulated-disk.ts";
+import type { DiskOperation } from "../../src/base/simulated-faults.ts";
+
+const OPERATIONS: readonly DiskOperation[] = [
+  "open",
+  "create",
+  "read",
+  "write",
+  "write-through",
+  "sync",
+  "sizeOf",
+  "list",
+  "mkdir",
+  "rename",
+  "remove",
+  "syncDir",
+  "space",
+];
+
+/** A few operations, each of one kind, fail with EIO; sometimes several in a row. */
+export function injectErrors(disk: SimulatedDisk, random: Random): void {
+  for (let i = 1 + random.below(4); i > 0; i--) {
+    disk.inject({
+      effect: "EIO",
+      operations: [OPERATIONS[random.below(OPERATIONS.length)]!],
+      skip: random.below(random.below(2) === 0 ? 20 : 200),
+      times: 1 + random.below(3),
+    });
+  }
+}
+
+/** Writes that report success and are lost in part, or land elsewhere. */
+export function injectLies(disk: SimulatedDisk, random: Random): void {
+  for (let i = 1 + random.below(2); i > 0; i--) {
+    disk.inject({ effect: random.below(2) === 0 ? "stale" : "misdirected", skip: random.below(80) });
+  }
+}
+
+/** Turns over bits in files at rest: of the journal, packs, layers, chronicles, manifests and the identity alike. */
+export function flipBits(disk: SimulatedDisk, random: Random): void {
+  const paths = disk.paths();
+  for (let i = 1 + random.below(4); i > 0; i--) {
+    const path = paths[random.below(paths.length)]!;
+    const size = disk.peek(path)!.length;
+    if (size === 0) continue;
+    // Files of the journal are mostly empty at their end: crowd at the start.
+    const offset = random.below(2) === 0 ? random.below(size) : random.below(Math.min(size, 9000));
+    disk.flipBit(path, offset, random.below(8));
+  }
+}
+
+/** What clients of a failing disk may be told. */
+export const isTold = (error: unknown): boolean =>
+  isSternwayError(error) && (error.kind === "unavailable" || error.kind === "corrupt" || error.kind === "not_found");
