@@ -83,7 +83,14 @@ export async function sendForJson<Schema extends z.ZodType>(
   schema: Schema,
 ): Promise<z.output<Schema>> {
   const response = await send(target, call);
-  return shaped(schema, await response.json().catch(notOurs), call);
+  const text = await response.text().catch((cause: unknown) => cutOff(call, cause));
+  return shaped(schema, parseJson(text), call);
+}
+
+/** The connection broke in the middle of an answer: the appliance was stopped or killed, and what it did meanwhile is not known. */
+function cutOff(call: Call, cause: unknown): never {
+  if (call.signal?.aborted) throw cause;
+  throw new SternwayError("unavailable", `${call.method} ${call.path}: the answer stopped in the middle`, {}, { cause });
 }
 
 /**
@@ -97,24 +104,32 @@ export async function* sendForLines<Schema extends z.ZodType<{ line: string }>>(
   schema: Schema,
 ): AsyncGenerator<z.output<Schema>> {
   const response = await send(target, call);
-  for await (const text of splitLines(response.body)) {
+  for await (const text of splitLines(response.body, call)) {
     const line = shaped(schema, parseJson(text), call) as { line: string; problem?: Problem };
     if (line.line === "failed" && line.problem) throw errorOfProblem(line.problem);
     yield line as z.output<Schema>;
     if (line.line === "end") return;
   }
-  throw new SternwayError("unavailable", `${call.method} ${call.path}: the answer stopped in the middle`);
+  cutOff(call, undefined);
 }
 
-async function* splitLines(body: ReadableStream<Uint8Array> | null): AsyncGenerator<string> {
+async function* splitLines(body: ReadableStream<Uint8Array> | null, call: Call): AsyncGenerator<string> {
   if (!body) return;
   const decoder = new TextDecoder();
   let rest = "";
-  for await (const chunk of body) {
-    const parts = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = parts.pop() ?? "";
-    if (rest.length > LINE_LENGTH_MAX) notOurs();
-    for (const part of parts) if (part !== "") yield part;
+  const chunks = body[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = await chunks.next().catch((cause: unknown) => cutOff(call, cause));
+      if (next.done === true) return;
+      const parts = (rest + decoder.decode(next.value, { stream: true })).split("\n");
+      rest = parts.pop() ?? "";
+      if (rest.length > LINE_LENGTH_MAX) notOurs();
+      for (const part of parts) if (part !== "") yield part;
+    }
+  } finally {
+    // Leaving early closes the connection; a broken one has nothing left to close.
+    await chunks.return?.(undefined).catch(() => undefined);
   }
 }
 

@@ -49,7 +49,10 @@ export class SlotPool {
     return names;
   }
 
-  /** The same, after removing files of another size: prewrites that a crash cut short. */
+  /**
+   * The same, after removing files of another size: prewrites that a crash cut short. To be called only when recovery found no damage, or
+   * they might be its trace.
+   */
   static async find(options: SlotPoolOptions): Promise<string[]> {
     const { disk, dir } = options;
     const whole = await SlotPool.list(options);

@@ -25,19 +25,31 @@ export class History {
   private readonly live: ChronicleBuilder;
   /** Oldest first. */
   private sealed: readonly ChronicleRecord[] = [];
+  /** Those who may be reading chronicles that are replaced meanwhile. */
+  private readonly reading = new Set<Promise<unknown>>();
 
   constructor(set: ChronicleSet, live: ChronicleBuilder) {
     this.set = set;
     this.live = live;
   }
 
-  /** Takes over what a manifest says is sealed. */
-  update(sealed: readonly ChronicleRecord[]): void {
+  /** Takes over what a manifest says is sealed. @param retired - lets go of what was replaced, when nobody reads it any more */
+  update(sealed: readonly ChronicleRecord[], retired?: () => void): void {
     this.sealed = sealed;
+    if (retired) void Promise.allSettled(this.reading).then(retired);
+  }
+
+  /** Resolves when those who read now have ended. */
+  async idle(): Promise<void> {
+    await Promise.allSettled(this.reading);
   }
 
   /** The newest LSN with a time of at most `time`; undefined before the first. */
-  async lsnAt(time: number): Promise<number | undefined> {
+  lsnAt(time: number): Promise<number | undefined> {
+    return this.pinned(() => this.findLsnAt(time));
+  }
+
+  private async findLsnAt(time: number): Promise<number | undefined> {
     const { rows } = this.live;
     let highest: number | undefined;
     for (const row of rows) {
@@ -50,7 +62,11 @@ export class History {
   }
 
   /** The time of the newest group that begins at or before an LSN; undefined before the first. `now` dates the group that is still open. */
-  async timeAt(lsn: number, now: number): Promise<number | undefined> {
+  timeAt(lsn: number, now: number): Promise<number | undefined> {
+    return this.pinned(() => this.findTimeAt(lsn, now));
+  }
+
+  private async findTimeAt(lsn: number, now: number): Promise<number | undefined> {
     if (this.live.openRows.some((row) => row.firstLsn <= lsn)) return now;
     const live = this.live.rows.findLast((row) => row.firstLsn <= lsn);
     if (live) return live.time;
@@ -66,14 +82,20 @@ export class History {
   }
 
   /** Sums of some strands' spans over intervals. @param edges - ascending; interval i is `[edges[i], edges[i + 1])` */
-  async tally(spans: readonly StrandSpan[], edges: readonly number[], now: number): Promise<ChronicleTally[]> {
+  tally(spans: readonly StrandSpan[], edges: readonly number[], now: number): Promise<ChronicleTally[]> {
+    return this.pinned(() => this.sum(spans, edges, now));
+  }
+
+  private async sum(spans: readonly StrandSpan[], edges: readonly number[], now: number): Promise<ChronicleTally[]> {
     const tallies = edges.slice(1).map(emptyTally);
+    // Taken together: what is sealed meanwhile would else be missed, or counted twice.
+    const liveRows = [...this.liveRows(now)];
     for (const record of this.sealed) {
       if (record.lastTime < edges[0]! || record.firstTime >= edges.at(-1)!) continue;
       const reader = await this.set.open(record);
       for (const span of spans) await reader.tally({ ...span, edges }, tallies);
     }
-    for (const row of this.liveRows(now)) {
+    for (const row of liveRows) {
       const isWanted = spans.some(
         (span) => span.strand === row.strand && row.firstLsn > span.afterLsn && row.firstLsn <= span.throughLsn,
       );
@@ -89,8 +111,13 @@ export class History {
   }
 
   /** Flush points of a span, oldest first, at most `limit`. */
-  async flushPoints(span: StrandSpan, limit: number): Promise<FlushPoint[]> {
+  flushPoints(span: StrandSpan, limit: number): Promise<FlushPoint[]> {
+    return this.pinned(() => this.findFlushPoints(span, limit));
+  }
+
+  private async findFlushPoints(span: StrandSpan, limit: number): Promise<FlushPoint[]> {
     const points: FlushPoint[] = [];
+    const live = this.live.rows.slice();
     const take = (row: ChronicleRow): void => {
       if (row.strand !== span.strand || row.flushLsn <= span.afterLsn || row.flushLsn > span.throughLsn) return;
       points.push({ lsn: row.flushLsn, time: row.time });
@@ -104,7 +131,7 @@ export class History {
         if (points.length >= limit) break;
       }
     }
-    for (const row of this.live.rows) if (points.length < limit && row.flushLsn > 0) take(row);
+    for (const row of live) if (points.length < limit && row.flushLsn > 0) take(row);
     return points;
   }
 
@@ -121,7 +148,11 @@ export class History {
   }
 
   /** The newest write and flush of a span; undefined when it holds none. Pages tell; the flush may be an older one of its page. */
-  async lastOf(span: StrandSpan): Promise<{ lsn: number; flushLsn: number; time: number } | undefined> {
+  lastOf(span: StrandSpan): Promise<{ lsn: number; flushLsn: number; time: number } | undefined> {
+    return this.pinned(() => this.findLast(span));
+  }
+
+  private async findLast(span: StrandSpan): Promise<{ lsn: number; flushLsn: number; time: number } | undefined> {
     const live = this.live.rows.findLast((row) => row.strand === span.strand);
     if (live) return { lsn: live.lastLsn, flushLsn: live.flushLsn, time: live.time };
     for (const record of this.sealed.toReversed()) {
@@ -136,6 +167,16 @@ export class History {
       if (last) return last;
     }
     return undefined;
+  }
+
+  private async pinned<Result>(work: () => Promise<Result>): Promise<Result> {
+    const result = work();
+    this.reading.add(result);
+    try {
+      return await result;
+    } finally {
+      this.reading.delete(result);
+    }
   }
 
   private *liveRows(now: number): Generator<ChronicleRow, void, undefined> {

@@ -62,6 +62,8 @@ export interface Manifest {
   sealed: SealedJournal;
   /** Set by a clean stop: the last group in the journal, and the LSN after which the next one goes. */
   clean?: { groupSequence: number };
+  /** The first LSN that the writer of this epoch could give out: the next one starts beyond, even if none of them became durable. */
+  firstLsn: number;
   next: { pack: number; layer: number; chronicle: number };
   packs: PackRecord[];
   /** Deltas oldest first, then images oldest first. */

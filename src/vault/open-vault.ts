@@ -21,7 +21,7 @@ import { chronicleSet, layerSet } from "./open-set.ts";
 import { PackStore } from "./pack-reader.ts";
 import { Pressure } from "./pressure.ts";
 import { decodeEvent, Registry } from "./registry.ts";
-import { inlineSealer, type StartSealer } from "./sealer-runner.ts";
+import { inlineSealer, type SealerRunner, type StartSealer } from "./sealer-runner.ts";
 import { Sealing, type SealProgress } from "./sealing.ts";
 import { Vault, WRITE_BLOCKS_MAX } from "./vault.ts";
 
@@ -75,9 +75,10 @@ const LSN_GAP = 4 * GROUP_ENTRIES_MAX;
 export async function openVault(options: VaultOptions): Promise<Vault> {
   const { disk, dir, readOnly = false } = options;
   if (!readOnly) await makeFolders(disk, dir);
-  const identity = await openIdentity(disk, dir, options.random, options.journalFileBytes ?? 64 * MIB);
+  const identity = await openIdentity(disk, dir, options.random, options.journalFileBytes ?? 64 * MIB, !readOnly);
   const vaultText = idText(identity.id);
   let loaded = await loadNewestManifest(disk, `${dir}/manifest`, vaultText);
+  if (!loaded) await assertEmpty(disk, dir);
   loaded ??= { manifest: firstManifest(vaultText), sha256: "", damage: undefined };
   return await new Opening(options, identity, loaded).run();
 }
@@ -91,6 +92,14 @@ async function makeFolders(disk: Disk, dir: string): Promise<void> {
   }
   for (const name of ["journal", "packs", "layers", "chronicles", "manifest"]) await disk.mkdir(`${dir}/${name}`);
   for (const path of [dir, parentOf(dir), ...made]) await disk.syncDir(path);
+}
+
+/** A vault without any manifest is a new one. One that has lost them must not be taken for that: what no manifest names is removed. */
+async function assertEmpty(disk: Disk, dir: string): Promise<void> {
+  for (const name of ["packs", "layers", "chronicles"]) {
+    if ((await disk.list(`${dir}/${name}`)).length === 0) continue;
+    throw new SternwayError("corrupt", `the vault in ${dir} has ${name} and no manifest: restore its manifests from a copy`);
+  }
 }
 
 /** The folder above; `/` and `.` are their own. */
@@ -107,6 +116,7 @@ function firstManifest(vault: string): Manifest {
     epoch: 0,
     previous: "",
     sealed: { lsn: 0, fileSequence: 0, groupSequence: 0, groupChecksum: "0000000000000000", wall: 0 },
+    firstLsn: 1,
     next: { pack: 1, layer: 1, chronicle: 1 },
     packs: [],
     layers: [],
@@ -138,6 +148,7 @@ class Opening {
   private readonly marks: { lsn: number; event: ReturnType<typeof decodeEvent> }[] = [];
   private readonly active: { memtable: Memtable | undefined } = { memtable: undefined };
   private sealTimer: Timer | undefined;
+  private runner: SealerRunner | undefined;
   private lastLsn: number;
   private lastWall: number;
 
@@ -162,13 +173,22 @@ class Opening {
       reserveBytes: this.options.reserveBytes ?? 1024 * MIB,
     };
     const isReadOnly = this.options.readOnly === true;
-    const names = isReadOnly ? await SlotPool.list(slotOptions) : await SlotPool.find(slotOptions);
+    const names = await SlotPool.list(slotOptions);
     const recovered = await this.recover(names);
     const damage = this.loaded.damage ?? (recovered.damage && describeDamage(recovered.damage));
     const reason = damage ?? (isReadOnly ? "it was opened for reading" : undefined);
-    if (reason === undefined) await removeOrphans(disk, dir, this.manifest);
+    if (reason === undefined) {
+      await SlotPool.find(slotOptions);
+      await removeOrphans(disk, dir, this.manifest);
+    }
     const pool = await SlotPool.open(slotOptions, names, reason !== undefined);
-    return await this.assemble(pool, recovered, reason);
+    try {
+      return await this.assemble(pool, recovered, reason);
+    } catch (error) {
+      await this.runner?.stop();
+      await pool.close();
+      throw error;
+    }
   }
 
   private async recover(slots: readonly string[]): Promise<Recovered> {
@@ -249,7 +269,7 @@ class Opening {
     let journal: Journal | undefined;
     const pressure = new Pressure(clock, () => journal?.fill ?? 0);
     const startSealer = options.sealer ?? inlineSealer;
-    const runner = startSealer(disk, {
+    const runner = (this.runner = startSealer(disk, {
       dir,
       vaultId,
       seed,
@@ -257,7 +277,7 @@ class Opening {
       indexBudgetBytes: options.indexBudgetBytes ?? 256 * MIB,
       cacheBytes: options.sealerCacheBytes ?? 32 * MIB,
       plantTrustFingerprints: options.plant?.trustFingerprints ?? false,
-    });
+    }));
     const memtables = [...this.replayed.values()].map((state) => state.memtable).reverse();
     const sealing = new Sealing(
       {
@@ -271,8 +291,8 @@ class Opening {
         layers,
         chronicles,
         registry: this.sealedRegistry,
-        onTrouble: (error) => {
-          refuseWhenFull(journal, error);
+        onTrouble: (error, holdsJournal) => {
+          refuseWhenFull(journal, holdsJournal ? error : undefined);
           options.onTrouble?.(error);
         },
         onSealed: (progress) => options.onSealed?.(progress),
@@ -292,9 +312,11 @@ class Opening {
       frameCacheBytes: options.frameCacheBytes ?? 64 * MIB,
     });
     const epoch = manifest.epoch + 1;
+    const isExact = manifest.clean !== undefined || manifest.number === 0;
+    const nextLsn = Math.max(this.lastLsn + 1, manifest.firstLsn) + (isExact ? 0 : LSN_GAP);
     if (readOnlyReason === undefined) {
-      // The new epoch is durable before this writer writes anything (law 7).
-      await sealing.publish({ epoch });
+      // The new epoch is durable before this writer writes anything (law 7), and so is where its LSNs begin.
+      await sealing.publish({ epoch, firstLsn: nextLsn });
     }
     journal = new Journal(
       {
@@ -313,7 +335,7 @@ class Opening {
       },
       pool,
       recovered,
-      lsn(this.lastLsn + 1 + (manifest.clean || this.lastLsn === 0 ? 0 : LSN_GAP)),
+      lsn(readOnlyReason === undefined ? nextLsn : this.lastLsn + 1),
       micros(this.lastWall),
     );
     for (const state of this.replayed.values()) {

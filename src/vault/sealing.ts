@@ -42,8 +42,8 @@ export interface SealingOptions {
   chronicles: ChronicleSet;
   /** The fold of the marks up to the sealed LSN; advanced with every manifest. */
   registry: Registry;
-  /** Told when a step failed (undefined: the trouble is over). */
-  onTrouble: (error: SternwayError | undefined) => void;
+  /** Told when a step failed (undefined: the trouble is over). @param holdsJournal - journal files wait for this step */
+  onTrouble: (error: SternwayError | undefined, holdsJournal: boolean) => void;
   /** Told after each sealed stretch. */
   onSealed: (progress: SealProgress) => void;
   /** Test hook for planted bugs: publishes the manifest before what it names is written (breaks law 5). */
@@ -74,6 +74,13 @@ export class Sealing {
   private stopping = false;
   private retryMs = RETRY_MS_MIN;
   private trouble: SternwayError | undefined;
+  /** A finished step whose manifest could not be published: nobody knows whether that reached the disk. */
+  private unpublished: { next: Manifest; published: () => void } | undefined;
+  /** Ends the pause after a failed step early. */
+  private endPause: (() => void) | undefined;
+  /** Files that could not be deleted; the next open removes them. */
+  leftovers = 0;
+  private readonly discarding = new Set<Promise<void>>();
   private idleWaiters: (() => void)[] = [];
 
   constructor(options: SealingOptions, manifest: Manifest, manifestHash: string, memtables: readonly Memtable[]) {
@@ -103,6 +110,8 @@ export class Sealing {
 
   enqueue(task: SealTask): void {
     this.queue.push(task);
+    // A merge that fails must not keep journal files waiting.
+    if (this.queue.length === 1) this.endPause?.();
     this.wake();
   }
 
@@ -124,18 +133,45 @@ export class Sealing {
 
   /** Publishes the current content again with changes: at open (the epoch) and at a clean stop. */
   async publish(changes: Partial<Manifest>): Promise<void> {
-    const { clean: _, ...rest } = this.manifest;
-    const next: Manifest = { ...rest, ...changes, number: this.manifest.number + 1, previous: this.manifestHash };
-    const { disk, dir } = this.options;
-    this.manifestHash = await publishManifest(disk, `${dir}/manifest`, next);
-    this.manifest = next;
+    await this.publishAs(this.following(changes));
   }
 
   /** Ends after the step that is running. */
   async stop(): Promise<void> {
     this.stopping = true;
+    this.endPause?.();
     await this.working;
+    await Promise.all(this.discarding);
     await this.options.runner.stop();
+  }
+
+  private following(changes: Partial<Manifest>): Manifest {
+    const { clean: _, ...rest } = this.manifest;
+    return { ...rest, ...changes, number: this.manifest.number + 1, previous: this.manifestHash };
+  }
+
+  private async publishAs(next: Manifest): Promise<void> {
+    const { disk, dir } = this.options;
+    this.manifestHash = await publishManifest(disk, `${dir}/manifest`, next);
+    this.manifest = next;
+  }
+
+  /**
+   * Publishes what a step made. An error leaves open whether the manifest is there after a crash, so the files it names must stay as they
+   * are: until it is published nothing else is done, and the step is not made again under the same numbers (law 5).
+   */
+  private async complete(changes: Partial<Manifest>, published: () => void): Promise<void> {
+    this.unpublished = { next: this.following(changes), published };
+    await this.publishLast();
+  }
+
+  private async publishLast(): Promise<boolean> {
+    const { unpublished } = this;
+    if (!unpublished) return false;
+    await this.publishAs(unpublished.next);
+    this.unpublished = undefined;
+    unpublished.published();
+    return true;
   }
 
   private wake(): void {
@@ -154,30 +190,43 @@ export class Sealing {
 
   private async work(): Promise<void> {
     while (!this.stopping) {
+      const holdsJournal = this.queue.length > 0;
       try {
         if (!(await this.step())) return;
         this.retryMs = RETRY_MS_MIN;
         if (this.trouble) {
           this.trouble = undefined;
-          this.options.onTrouble(undefined);
+          this.options.onTrouble(undefined, false);
         }
       } catch (error) {
         if (!isSternwayError(error)) throw error;
         this.trouble = error;
-        this.options.onTrouble(error);
+        this.options.onTrouble(error, holdsJournal);
         this.wakeIdle();
-        await this.options.clock.sleep(this.retryMs);
+        await this.pause();
         this.retryMs = Math.min(this.retryMs * 2, RETRY_MS_MAX);
       }
     }
   }
 
+  private async pause(): Promise<void> {
+    if (this.stopping) return;
+    await new Promise<void>((resolve) => {
+      const timer = this.options.clock.timer(this.retryMs, resolve);
+      this.endPause = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+    this.endPause = undefined;
+  }
+
   /** One step. @returns false: nothing to do */
   private async step(): Promise<boolean> {
+    if (await this.publishLast()) return true;
     const task = this.queue[0];
     if (task) {
       await this.seal(task);
-      this.queue.shift();
       return true;
     }
     return (await this.mergeLayers()) || (await this.mergeChronicles()) || (await this.makeImages());
@@ -205,7 +254,7 @@ export class Sealing {
       const mark = this.marks.shift()!;
       this.options.registry.apply(mark.lsn, mark.event);
     }
-    await this.publish({
+    const changes = {
       sealed: {
         lsn: task.lastLsn,
         fileSequence: task.fileSequence,
@@ -222,17 +271,20 @@ export class Sealing {
       layers: result.layer ? addDelta(manifest.layers, result.layer) : manifest.layers,
       chronicles: result.chronicle ? [...manifest.chronicles, result.chronicle] : manifest.chronicles,
       registry: this.options.registry.toState(),
+    };
+    await this.complete(changes, () => {
+      this.queue.shift();
+      for (const pack of result.packs) this.packs.set(pack.pack, pack);
+      this.options.history.update(this.manifest.chronicles);
+      live.dropThrough(task.lastLsn);
+      const memtables = this.versions.current.memtables.filter((table) => table.fileSequence !== task.fileSequence);
+      this.versions.advance(memtables, new LayerIndex(this.manifest.layers), () => {
+        this.journal?.release(task.fileSequence);
+      });
+      const micros = clock.monotonic() - started;
+      pressure.sealed(result.blocks * 4096, micros);
+      onSealed({ ...result, micros });
     });
-    for (const pack of result.packs) this.packs.set(pack.pack, pack);
-    this.options.history.update(this.manifest.chronicles);
-    live.dropThrough(task.lastLsn);
-    const memtables = this.versions.current.memtables.filter((table) => table.fileSequence !== task.fileSequence);
-    this.versions.advance(memtables, new LayerIndex(this.manifest.layers), () => {
-      this.journal?.release(task.fileSequence);
-    });
-    const micros = clock.monotonic() - started;
-    pressure.sealed(result.blocks * 4096, micros);
-    onSealed({ ...result, micros });
   }
 
   private async mergeLayers(): Promise<boolean> {
@@ -271,9 +323,10 @@ export class Sealing {
 
   private async replaceLayers(layers: LayerRecord[], gone: readonly LayerRecord[]): Promise<void> {
     const { manifest } = this;
-    await this.publish({ layers, next: { ...manifest.next, layer: manifest.next.layer + 1 } });
-    this.versions.advance(this.versions.current.memtables, new LayerIndex(layers), () => {
-      for (const layer of gone) void this.discard(layerPath(layer.id), this.options.layers, layer.id);
+    await this.complete({ layers, next: { ...manifest.next, layer: manifest.next.layer + 1 } }, () => {
+      this.versions.advance(this.versions.current.memtables, new LayerIndex(layers), () => {
+        for (const layer of gone) this.discard(layerPath(layer.id), this.options.layers, layer.id);
+      });
     });
   }
 
@@ -290,22 +343,27 @@ export class Sealing {
       if (record === inputs[0]) return [merged];
       return inputs.includes(record) ? [] : [record];
     });
-    await this.publish({ chronicles, next: { ...manifest.next, chronicle: manifest.next.chronicle + 1 } });
-    this.options.history.update(chronicles);
-    for (const record of inputs) void this.discard(chroniclePath(record.id), this.options.chronicles, record.id);
+    await this.complete({ chronicles, next: { ...manifest.next, chronicle: manifest.next.chronicle + 1 } }, () => {
+      this.options.history.update(chronicles, () => {
+        for (const record of inputs) this.discard(chroniclePath(record.id), this.options.chronicles, record.id);
+      });
+    });
     return true;
   }
 
   /** Deletes a file that no manifest names any more. A leftover is removed at the next open. */
-  private async discard(path: string, set: { forget(id: number): Promise<void> }, id: number): Promise<void> {
+  private discard(path: string, set: { forget(id: number): Promise<void> }, id: number): void {
     const { disk, dir } = this.options;
-    try {
-      await set.forget(id);
-      await disk.remove(`${dir}/${path}`);
-    } catch (error) {
-      if (!isSternwayError(error)) throw error;
-      this.options.onTrouble(error);
-    }
+    const gone = set
+      .forget(id)
+      .then(() => disk.remove(`${dir}/${path}`))
+      .catch((error: unknown) => {
+        // It costs space until then, and nothing else.
+        if (!isSternwayError(error)) throw error;
+        this.leftovers++;
+      })
+      .finally(() => this.discarding.delete(gone));
+    this.discarding.add(gone);
   }
 }
 

@@ -185,7 +185,7 @@ export class Vault {
 
   /** What blocks of a strand hold at an LSN. @param count - at most 8,192 */
   async resolve(strand: number, at: Lsn, firstBlock: number, count: number): Promise<Resolution> {
-    const version = this.sealing.versions.acquire();
+    const version = this.acquire();
     try {
       return await this.resolveIn(version, strand, at, firstBlock, count);
     } finally {
@@ -199,7 +199,7 @@ export class Vault {
    * @throws corrupt
    */
   async read(strand: number, at: Lsn, firstBlock: number, into: Uint8Array): Promise<void> {
-    const version = this.sealing.versions.acquire();
+    const version = this.acquire();
     try {
       const found = await this.resolveIn(version, strand, at, firstBlock, into.length / BLOCK_SIZE);
       await this.fetch(version, found, into);
@@ -237,19 +237,36 @@ export class Vault {
     await this.sealing.idle();
   }
 
-  /** Makes everything durable, ends sealing, and leaves the mark of a clean stop. Idempotent. */
+  /**
+   * Makes everything durable, ends sealing, and leaves the mark of a clean stop; waits for reads that began before. Idempotent.
+   * @throws unavailable: the disk refused; what was answered is as safe as after a crash, and everything is closed
+   */
   async stop(): Promise<void> {
     if (this.stopped) return;
     this.stopped = true;
     const groupSequence = await this.journal.stop();
-    await this.sealing.stop();
-    if (this.readOnlyReason === undefined) await this.sealing.publish({ clean: { groupSequence } });
-    await this.parts.close();
+    // Reads that began before still need their files.
+    await this.sealing.versions.idle();
+    await this.history.idle();
+    try {
+      await this.journal.closeFiles();
+      await this.sealing.stop();
+      // Without the mark the next open recovers as after a crash.
+      const isWhole = this.readOnlyReason === undefined && groupSequence !== undefined;
+      if (isWhole) await this.sealing.publish({ clean: { groupSequence } });
+    } finally {
+      await this.parts.close();
+    }
   }
 
   assertWritable(): void {
     if (this.readOnlyReason === undefined) return;
     throw new SternwayError("unavailable", `the vault is read-only: ${this.readOnlyReason}`);
+  }
+
+  private acquire(): Version {
+    if (this.stopped) throw new SternwayError("unavailable", "the vault is stopped");
+    return this.sealing.versions.acquire();
   }
 
   private activeTable(fileSequence: number): Memtable {

@@ -29,6 +29,8 @@ class Node implements Version {
 export class Versions {
   private oldest: Node;
   private newest: Node;
+  private readers = 0;
+  private idleWaiters: (() => void)[] = [];
 
   constructor(memtables: readonly Memtable[], layers: LayerIndex) {
     this.newest = new Node(memtables, layers);
@@ -42,13 +44,21 @@ export class Versions {
   /** Pins the current version; every acquire is followed by one {@link release}. */
   acquire(): Version {
     this.newest.readers++;
+    this.readers++;
     return this.newest;
   }
 
   release(version: Version): void {
     assert(version instanceof Node && version.readers > 0, "a version is released once per acquire");
     version.readers--;
+    this.readers--;
     this.drain();
+    if (this.readers === 0) for (const resolve of this.idleWaiters.splice(0)) resolve();
+  }
+
+  /** Resolves when nobody reads. */
+  async idle(): Promise<void> {
+    if (this.readers > 0) await new Promise<void>((resolve) => this.idleWaiters.push(resolve));
   }
 
   /** Makes a new current version. @param retired - lets go of what only older versions need */

@@ -22,6 +22,8 @@ export class LiveVolume {
   lastFlushLsn: Lsn;
   lastWriteAt: number;
   attached = 0;
+  /** What a client that stayed attached still sends is refused. */
+  isDeleted = false;
 
   private readonly vault: Vault;
   private readonly clock: Clock;
@@ -93,6 +95,17 @@ export class LiveVolume {
     return at;
   }
 
+  /** @throws not_found: deleted */
+  checkExists(): void {
+    if (this.isDeleted) throw new SternwayError("not_found", `volume ${this.name} was deleted`, { volume: this.name });
+  }
+
+  /** @throws not_found: deleted; invalid: past the end */
+  private checkStill(offset: number, length: number): void {
+    this.checkExists();
+    checkRange(offset, length, this.sizeBytes);
+  }
+
   private async flushed(): Promise<void> {
     await this.flush();
   }
@@ -109,17 +122,20 @@ export class LiveVolume {
       const at = offset + done;
       const inBlock = at % BLOCK_SIZE;
       const left = data.length - done;
+      // While it waited, the volume may have been shrunk or deleted; bytes past the end would come back when it grows again.
+      const check = (length: number): void => this.checkStill(at, length);
       if (inBlock > 0 || left < BLOCK_SIZE) {
         const part = Math.min(left, BLOCK_SIZE - inBlock);
-        await this.mergeBlock(Math.floor(at / BLOCK_SIZE), inBlock, data.subarray(done, done + part));
+        await this.mergeBlock(Math.floor(at / BLOCK_SIZE), inBlock, data.subarray(done, done + part), () => check(part));
         done += part;
         continue;
       }
       const part = Math.min(this.writeBytesMax, Math.floor(left / BLOCK_SIZE) * BLOCK_SIZE);
       const firstBlock = at / BLOCK_SIZE;
-      await this.whenUnlocked(firstBlock, part / BLOCK_SIZE, () =>
-        this.vault.tryWrite(this.strand, firstBlock, data.subarray(done, done + part)),
-      );
+      await this.whenUnlocked(firstBlock, part / BLOCK_SIZE, () => {
+        check(part);
+        return this.vault.tryWrite(this.strand, firstBlock, data.subarray(done, done + part));
+      });
       done += part;
     }
     if (fua) await this.flush();
@@ -132,13 +148,16 @@ export class LiveVolume {
       const inBlock = at % BLOCK_SIZE;
       if (inBlock > 0 || end - at < BLOCK_SIZE) {
         const part = Math.min(end - at, BLOCK_SIZE - inBlock);
-        await this.mergeBlock(Math.floor(at / BLOCK_SIZE), inBlock, new Uint8Array(part));
+        await this.mergeBlock(Math.floor(at / BLOCK_SIZE), inBlock, new Uint8Array(part), () => this.checkExists());
         at += part;
         continue;
       }
       const count = Math.min(CLEAR_BLOCKS_MAX, Math.floor((end - at) / BLOCK_SIZE));
       const firstBlock = at / BLOCK_SIZE;
-      await this.whenUnlocked(firstBlock, count, () => this.vault.tryClear(this.strand, firstBlock, count, isHole));
+      await this.whenUnlocked(firstBlock, count, () => {
+        this.checkExists();
+        return this.vault.tryClear(this.strand, firstBlock, count, isHole);
+      });
       at += count * BLOCK_SIZE;
     }
     if (fua) await this.flush();
@@ -164,8 +183,8 @@ export class LiveVolume {
     return undefined;
   }
 
-  /** Read, merge, write of one block; the whole of it under its lock. */
-  private async mergeBlock(block: number, inBlock: number, part: Uint8Array): Promise<void> {
+  /** Read, merge, write of one block; the whole of it under its lock. @param check - throws when the write makes no sense any more */
+  private async mergeBlock(block: number, inBlock: number, part: Uint8Array, check: () => void): Promise<void> {
     for (let lock = this.locked.get(block); lock; lock = this.locked.get(block)) await lock;
     let unlock!: () => void;
     this.locked.set(block, new Promise((resolve) => (unlock = resolve)));
@@ -176,6 +195,7 @@ export class LiveVolume {
         await this.vault.read(strand, this.vault.lastLsn, block, whole);
         // A forced rollback in between changes what the part is merged into.
         if (strand !== this.strand) continue;
+        check();
         whole.set(part, inBlock);
         if (this.vault.tryWrite(strand, block, whole)) break;
         await this.vault.room();
@@ -237,6 +257,7 @@ class LiveDevice implements WritableDevice {
 
   private check(offset: number, length: number): void {
     assert(!this.isClosed, "a closed device is not used");
+    this.volume.checkExists();
     checkRange(offset, length, this.volume.sizeBytes);
   }
 }

@@ -110,23 +110,31 @@ class VolumeSet implements Volumes {
   async resize(name: string, sizeBytes: number, options: { force?: boolean } = {}): Promise<VolumeInfo> {
     checkSize(sizeBytes);
     const volume = this.liveOf(name);
-    if (sizeBytes < volume.sizeBytes) {
-      this.checkDetached(volume, options, "shrink");
-      // What lies past the new end must read as zeroes should the volume grow again; older moments keep it.
-      const length = volume.sizeBytes - sizeBytes;
-      const cleared = volume.clear(sizeBytes, length, true, true);
-      if (cleared) await cleared;
+    if (sizeBytes < volume.sizeBytes) this.checkDetached(volume, options, "shrink");
+    try {
+      if (sizeBytes < volume.sizeBytes) await this.clearPast(volume, sizeBytes);
+      await this.vault.mark(
+        () => {
+          this.record(name);
+          return { kind: "volume-resized", volume: volume.id, sizeBytes, time: this.now() };
+        },
+        () => {
+          volume.sizeBytes = sizeBytes;
+        },
+      );
+    } catch (error) {
+      volume.sizeBytes = this.vault.registry.byId(volume.id)!.sizes.at(-1)!.sizeBytes;
+      throw error;
     }
-    await this.vault.mark(
-      () => {
-        this.record(name);
-        return { kind: "volume-resized", volume: volume.id, sizeBytes, time: this.now() };
-      },
-      () => {
-        volume.sizeBytes = sizeBytes;
-      },
-    );
     return this.get(name);
+  }
+
+  /** What lies past the new end must read as zeroes should the volume grow again; older moments keep it. */
+  private async clearPast(volume: LiveVolume, sizeBytes: number): Promise<void> {
+    const before = volume.sizeBytes;
+    // First, so that a client that stayed attached cannot write there any more.
+    volume.sizeBytes = sizeBytes;
+    await volume.clear(sizeBytes, before - sizeBytes, true, true);
   }
 
   async delete(name: string, options: { force?: boolean } = {}): Promise<void> {
@@ -138,6 +146,7 @@ class VolumeSet implements Volumes {
         return { kind: "volume-deleted", volume: volume.id, time: this.now() };
       },
       () => {
+        volume.isDeleted = true;
         this.live.delete(volume.id);
       },
     );

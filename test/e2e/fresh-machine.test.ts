@@ -82,6 +82,16 @@ describeWith(["root", "mmdebstrap", "unshare", "git"], "a fresh Debian 12", () =
   );
 
   test(
+    "scripts/start --demo protects, damages and puts back a disk, and ends",
+    async () => {
+      const { code, output } = await machine().run("./scripts/start --demo", { cwd: "/opt/sternway" });
+      expect(output).toContain("Roll the disk back");
+      expect(code).toBe(0);
+    },
+    SETUP_TIMEOUT_MS,
+  );
+
+  test(
     "scripts/test passes every check and default suite, and closes with their sum",
     async () => {
       const { code, output } = await machine().run("./scripts/test", { cwd: "/opt/sternway" });

@@ -63,7 +63,7 @@ class CrashRun {
   private readonly seed: number;
   private readonly options: CrashRunOptions;
   private readonly random: Random;
-  private readonly model = new VaultModel();
+  private model = new VaultModel();
   private readonly stats: CrashRunStats = { crashes: 0, cleanStops: 0, lsns: 0, refused: 0, salvaged: 0, rejected: 0 };
   private isDamaged = false;
 
@@ -150,7 +150,10 @@ class CrashRun {
   /** Laws 1 and 2 after an opening; then the model forgets what the crash took. */
   private async recovered({ vault, volumes }: Bed): Promise<void> {
     const at = vault.recoveredLsn;
-    const mayLose = this.isDamaged || this.options.disksLie === true;
+    const isReadOnly = vault.readOnlyReason !== undefined;
+    // A vault that says that it is damaged may show an older state; the next opening may find more again.
+    const isFaulty = this.isDamaged || this.options.disksLie === true;
+    const mayLose = isFaulty || (isReadOnly && this.options.workload?.mayFail !== undefined);
     if (at < this.model.durableLsn && !mayLose) {
       throw new LawBroken(`law 1: recovered LSN ${at} (${vault.readOnlyReason ?? "writable"}), but an answered flush covered ${this.model.durableLsn}`);
     }
@@ -158,9 +161,19 @@ class CrashRun {
     if (vault.readOnlyReason === undefined && this.model.highestLsn > vault.lastLsn) {
       throw new LawBroken(`LSN ${this.model.highestLsn} was given out; the next would be ${vault.lastLsn + 1}`);
     }
-    this.model.cut(at);
-    if (!mayLose) this.model.durableLsn = Math.min(this.model.durableLsn, at);
-    else this.model.durableLsn = 0;
+    const whole = this.model;
+    if (isReadOnly) this.model = whole.prefix(at);
+    else whole.cut(at);
+    if (isFaulty) whole.durableLsn = 0;
+    try {
+      await this.compare({ vault, volumes }, at, !mayLose);
+    } finally {
+      this.model = whole;
+    }
+    if (!isReadOnly) this.model.attach(vault);
+  }
+
+  private async compare({ vault, volumes }: Bed, at: number, isSound: boolean): Promise<void> {
     const actual = volumes.list().map(({ name, sizeBytes, bookmarkCount }) => {
       const record = vault.registry.find(name)!;
       const bookmarks = Object.fromEntries(volumes.bookmarks(name).map((b) => [b.name, b.lsn as number]).sort());
@@ -177,8 +190,7 @@ class CrashRun {
       await this.compareAt(vault, flushes[this.random.below(flushes.length)]!.lsn, 12);
     }
     for (let i = 0; i < 6 && at > 0; i++) await this.compareAt(vault, 1 + this.random.below(at), 12);
-    if (!mayLose) await this.checkLaw5(vault);
-    this.model.attach(vault);
+    if (isSound) await this.checkLaw5(vault);
   }
 
   /** Compares all volumes that exist at an LSN, up to so many blocks of each. */
@@ -231,7 +243,7 @@ class CrashRun {
       this.stats.salvaged++;
     }
     for (const event of this.model.events) {
-      if (event.kind === "flush") await this.compareAt(bed.vault, event.lsn, 4);
+      if (event.kind === "flush" && event.lsn <= bed.vault.recoveredLsn) await this.compareAt(bed.vault, event.lsn, 4);
     }
     await bed.vault.stop();
   }

@@ -195,10 +195,12 @@ export class StampedWorkload {
 
   /**
    * After a crash: proves what the head of this file says, and goes on from what is there.
+   * @param options.orderly - the daemon was asked to stop: everything that it answered must be there, flushed or not
    * @returns how many sent writes are not there @throws with the facts when a law is broken
    */
-  recover(image: Uint8Array): { lostCount: number } {
+  recover(image: Uint8Array, options: { orderly?: boolean } = {}): { lostCount: number } {
     const observed = this.#decode(image);
+    if (options.orderly === true) for (const lane of this.#lanes) lane.flushed = lane.answered;
     const found = this.#lanes.map((lane, i) => prefixesOf(lane, observed[i]!));
     for (const [i, lane] of this.#lanes.entries()) {
       // The least of the numbers that explain the lane asks the least of the others.

@@ -54,6 +54,8 @@ export class VaultModel {
   highestLsn = 0;
   strands = new Map<number, ModelStrand>();
   volumes: ModelVolume[] = [];
+  /** Told of each mark in the turn in which it takes effect. */
+  onMark: (volume: number) => void = () => undefined;
   private readonly touchedAt = new Map<number, { events: number; blocks: number[] }>();
 
   /** Listens to a vault that was just opened. */
@@ -79,12 +81,15 @@ export class VaultModel {
     registry.apply = (at, event) => {
       apply.call(registry, at, event);
       this.add({ kind: "mark", lsn: at, event: structuredClone(event) });
+      this.onMark(event.volume);
     };
   }
 
   /** An answered flush, FUA or mark covers everything up to this LSN. */
   covered(lsn: number): void {
-    this.durableLsn = Math.max(this.durableLsn, lsn);
+    // A flush may cover LSNs that a crash skipped: what counts is the newest operation.
+    const newest = this.events.findLast((event) => event.lsn <= lsn)?.lsn ?? 0;
+    this.durableLsn = Math.max(this.durableLsn, newest);
   }
 
   /** What a crash took: everything behind this LSN never happened. */
@@ -95,6 +100,15 @@ export class VaultModel {
     this.strands = new Map();
     this.volumes = [];
     for (const event of kept) this.apply(event);
+  }
+
+  /** What was known at an LSN, as a model of its own. */
+  prefix(lsn: number): VaultModel {
+    const copy = new VaultModel();
+    copy.events = this.events;
+    copy.highestLsn = this.highestLsn;
+    copy.cut(lsn);
+    return copy;
   }
 
   /** Content of one block of a strand at an LSN, its ancestors included. */

@@ -66,6 +66,7 @@ export class Workload {
     this.random = seededRandom(seed);
     this.options = options;
     this.left = options.operations;
+    model.onMark = (volume) => this.disturb(volume);
   }
 
   async run(): Promise<void> {
@@ -222,19 +223,17 @@ export class Workload {
           if (this.model.volumesAt(Infinity).length >= 6) return;
           await this.volumes.branch(volume.name, { kind: "lsn", lsn: moment as never }, name);
         } else if (dice < 5) {
-          this.disturb(volume);
           await this.volumes.rollback(volume.name, { kind: "lsn", lsn: moment as never }, { force });
-          this.disturb(volume);
         } else if (dice < 6) {
           if (this.model.volumesAt(Infinity).length <= 1) return;
           await this.volumes.delete(volume.name, { force });
         } else if (dice < 8) {
-          this.disturb(volume);
+          // Shrinking clears before it marks.
+          this.disturb(volume.id);
           const size = sizeOf(volume, Infinity);
           const change = SECTOR * this.random.below(4096);
           const grown = this.random.below(2) === 0 ? size + change : size - change;
           await this.volumes.resize(volume.name, Math.max(SECTOR, grown), { force });
-          this.disturb(volume);
         } else if (dice < 9 || volume.bookmarks.size === 0) {
           await this.volumes.bookmark(volume.name, name, { kind: this.random.below(2) === 0 ? "now" : "lsn", lsn: moment as never }, "");
         } else {
@@ -324,9 +323,9 @@ export class Workload {
     for (const sector of known.keys()) if (sector >= start && sector < end) known.delete(sector);
   }
 
-  private disturb(volume: ModelVolume): void {
-    this.knownOf(volume).clear();
-    this.upheavals.set(volume.id, (this.upheavals.get(volume.id) ?? 0) + 1);
+  private disturb(volume: number): void {
+    this.known.get(volume)?.clear();
+    this.upheavals.set(volume, (this.upheavals.get(volume) ?? 0) + 1);
   }
 
   /** Bytes of a write: block by block unique, repeated, zero or incompressible. */

@@ -15,7 +15,7 @@ export const VAULT_ID = Uint8Array.from({ length: 16 }, (_, i) => 200 - i);
 export const OTHER_VAULT = Uint8Array.from({ length: 16 }, (_, i) => 100 + i);
 export const SEED = 0xfeed_5eed_0123_4567n;
 
-export const identityOf = (fileSequence: number, vaultId = VAULT_ID): FileIdentity => ({
+export const identityOf = (fileSequence: number, vaultId: Uint8Array = VAULT_ID): FileIdentity => ({
   vaultId,
   seed: SEED,
   fileSequence,

@@ -10,7 +10,11 @@ interface Story {
   options: SlotPoolOptions;
 }
 
-async function inWorld(seed: number, story: (story: Story) => Promise<void>, changes: Partial<SlotPoolOptions> = {}): Promise<void> {
+async function inWorld(
+  seed: number,
+  story: (story: Story) => Promise<void>,
+  changes: Partial<SlotPoolOptions> = {},
+): Promise<void> {
   const sim = new Simulation(seed);
   const disk = new SimulatedDisk(sim);
   const options = { disk, dir: "/journal", fileBytes: FILE_BYTES, filesMax: 3, reserveBytes: 0, ...changes };

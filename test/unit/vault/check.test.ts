@@ -131,7 +131,7 @@ describe("checkVault() on a whole vault", () => {
   test("refuses a volume that is not there", async () => {
     await inWorld(14, async ({ open }) => {
       const bed = await open();
-      expect(check(bed.vault, { volume: "nobody" })).rejects.toMatchObject({ kind: "not_found" });
+      await expect(check(bed.vault, { volume: "nobody" })).rejects.toMatchObject({ kind: "not_found" });
     });
   });
 });
