@@ -90,7 +90,12 @@ export async function sendForJson<Schema extends z.ZodType>(
 /** The connection broke in the middle of an answer: the appliance was stopped or killed, and what it did meanwhile is not known. */
 function cutOff(call: Call, cause: unknown): never {
   if (call.signal?.aborted) throw cause;
-  throw new SternwayError("unavailable", `${call.method} ${call.path}: the answer stopped in the middle`, {}, { cause });
+  throw new SternwayError(
+    "unavailable",
+    `${call.method} ${call.path}: the answer stopped in the middle`,
+    {},
+    { cause },
+  );
 }
 
 /**

@@ -37,6 +37,8 @@ export interface JournalOptions {
   /** A plain write waits at most so long for company. */
   lingerMs: number;
   listener: JournalListener;
+  /** Test hook for planted bugs: answers before the group is durable (breaks law 1). */
+  plantAnswerEarly?: boolean;
 }
 
 /** What the vault is told, synchronously. */
@@ -207,6 +209,10 @@ export class Journal {
     // What the group in flight already holds needs no further one.
     const inFlight = this.inFlight?.group;
     if (!inFlight || target >= inFlight.firstLsn + inFlight.lsnCount) this.commit();
+    if (this.options.plantAnswerEarly === true) {
+      promise.catch(() => undefined);
+      return Promise.resolve();
+    }
     return promise;
   }
 

@@ -59,8 +59,20 @@ export interface VaultOptions {
   readOnly?: boolean;
   onTrouble?: (error: SternwayError | undefined) => void;
   onSealed?: (progress: SealProgress) => void;
-  /** Test hooks that break a law on purpose, to show that the tests find it. */
-  plant?: { trustFingerprints?: boolean; manifestFirst?: boolean };
+  /** Test hooks; none is set outside of tests. */
+  plant?: Plants;
+}
+
+/** Defects to be planted, to show that the tests find them. */
+export interface Plants {
+  /** Breaks law 4: takes equal fingerprints for equal blocks. */
+  trustFingerprints?: boolean;
+  /** Breaks nothing by itself: proposes duplicates by so few bits of the fingerprint that strangers meet often. */
+  fingerprintBits?: number;
+  /** Breaks law 5: publishes a manifest that names a stretch's pack and layer before they are written. */
+  manifestFirst?: boolean;
+  /** Breaks law 1: answers a flush before what it covers is durable. */
+  answerEarly?: boolean;
 }
 
 const MIB = 2 ** 20;
@@ -277,6 +289,7 @@ class Opening {
       indexBudgetBytes: options.indexBudgetBytes ?? 256 * MIB,
       cacheBytes: options.sealerCacheBytes ?? 32 * MIB,
       plantTrustFingerprints: options.plant?.trustFingerprints ?? false,
+      ...(options.plant?.fingerprintBits === undefined ? {} : { fingerprintBits: options.plant.fingerprintBits }),
     }));
     const memtables = [...this.replayed.values()].map((state) => state.memtable).reverse();
     const sealing = new Sealing(
@@ -331,6 +344,7 @@ class Opening {
         groupPages: options.groupPages ?? 1024,
         eagerPages: options.groupEagerPages ?? 64,
         lingerMs: options.groupLingerMs ?? 5,
+        plantAnswerEarly: options.plant?.answerEarly ?? false,
         listener: this.listener(sealing, options, () => journal!),
       },
       pool,

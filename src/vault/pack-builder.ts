@@ -26,7 +26,10 @@ import {
 export interface PackBuilderOptions extends PackIdentity {
   /** False stores every frame raw: the sealer's way to do less when it lags (law 8). */
   compress: boolean;
-  /** Raw bytes a frame, 4 KiB to 1 MiB in whole blocks. Default 64 KiB: larger compresses little better and makes random reads dearer. */
+  /**
+   * Raw bytes a frame, 4 KiB to 1 MiB in whole blocks. Default 16 KiB: measured on a Debian image, 64 KiB stores 0.5% less (scattered blocks even
+   * more), and unpacking takes 2.5 to 3 times as long, which is what a random read of 4 KiB waits for.
+   */
   frameBytes?: number;
   /** How many blocks will come, when known: saves growing. Not a limit. */
   blocksExpected?: number;
@@ -36,8 +39,8 @@ export interface PackBuilderOptions extends PackIdentity {
 const IN_VAIN_MAX = 8;
 /** … this many at first, twice as many after each probe in vain … */
 const SKIP_FRAMES_MIN = 8;
-/** … up to this many: 8 MiB of 64 KiB frames are what a change of the stream's nature may cost. */
-const SKIP_FRAMES_MAX = 128;
+/** … up to this many: 8 MiB of 16 KiB frames are what a change of the stream's nature may cost. */
+const SKIP_FRAMES_MAX = 512;
 
 export class PackBuilder {
   readonly pack: number;
@@ -60,7 +63,7 @@ export class PackBuilder {
   #checksum: bigint | undefined;
 
   constructor(options: PackBuilderOptions) {
-    const { vaultId, pack, generation, compress, frameBytes = 64 * 1024, blocksExpected = 256 } = options;
+    const { vaultId, pack, generation, compress, frameBytes = 16 * 1024, blocksExpected = 256 } = options;
     assert(
       frameBytes % BLOCK_SIZE === 0 && frameBytes >= BLOCK_SIZE && frameBytes <= FRAME_RAW_BYTES_MAX,
       `a frame of ${frameBytes} bytes is 1 to 256 whole blocks`,

@@ -24,8 +24,8 @@ import {
   packPath,
 } from "./pack-format.ts";
 
-/** Frame table and trailer of a full pack of 64 KiB frames: one read finds them. */
-const TAIL_BYTES = PACK_TRAILER_BYTES + (SLOTS_PER_PACK / 16) * FRAME_ENTRY_BYTES;
+/** Frame table and trailer of a full pack of 16 KiB frames: one read finds them. */
+const TAIL_BYTES = PACK_TRAILER_BYTES + (SLOTS_PER_PACK / 4) * FRAME_ENTRY_BYTES;
 /** Disk reads at once: enough for an SSD's queue, and 8 MiB of buffers. */
 export const READS_MAX = 8;
 /** A pack repacked that often during one read means that something is wrong. */
@@ -49,7 +49,7 @@ export interface PackStoreOptions {
   locate: (pack: number) => PackLocation | undefined;
   /** Default 64. */
   openFilesMax?: number;
-  /** Default 16 MiB: the frame tables of about 60 GiB of packs. */
+  /** Default 64 MiB: the frame tables of about 40 GiB of packs. */
   directoryCacheBytes?: number;
   /** Default 32 MiB. */
   frameCacheBytes?: number;
@@ -75,7 +75,7 @@ export class PackLoader {
     this.#vaultId = options.vaultId.slice();
     this.#locate = options.locate;
     this.#files = new PackFiles(options.disk, options.openFilesMax ?? 64, READS_MAX);
-    this.#tables = new ByteLru(options.directoryCacheBytes ?? 16 * 2 ** 20);
+    this.#tables = new ByteLru(options.directoryCacheBytes ?? 64 * 2 ** 20);
     this.#frames = new ByteLru(options.frameCacheBytes ?? 32 * 2 ** 20);
   }
 

@@ -36,6 +36,13 @@ export interface SealerOptions {
   cacheBytes: number;
   /** Test hook for planted bugs: takes every candidate for a match (breaks law 4). */
   plantTrustFingerprints?: boolean;
+  /** Test hook: duplicates are proposed by so many bits of a fingerprint only, so that strangers meet often. Breaks nothing. */
+  fingerprintBits?: number;
+}
+
+/** What proposes duplicates: the fingerprint, or its lowest bits under the test hook. */
+function proposalKey(print: bigint, { fingerprintBits }: SealerOptions): bigint {
+  return fingerprintBits === undefined ? print : BigInt.asUintN(fingerprintBits, print) + 1n;
 }
 
 /** Full: deduplicate and compress. Raw: store as it is, when the sealer lags (law 8). */
@@ -136,6 +143,7 @@ export class Sealer {
       seed,
       locate: (pack) => this.known.get(pack),
       frameCacheBytes: options.cacheBytes,
+      directoryCacheBytes: options.cacheBytes / 2,
     });
     this.deduplicator = new Deduplicator({ index: this.index, packs: this.packs });
     this.zeroPrint = xxh64(this.zero, seed);
@@ -253,7 +261,7 @@ export class Sealer {
     for (let i = start; i < end; i++) {
       const page = run.page[i]!;
       // A zero print proposes nothing for places that hold no bytes.
-      prints[i - start] = page < 0 ? 0n : stretch.prints[page]!;
+      prints[i - start] = page < 0 ? 0n : proposalKey(stretch.prints[page]!, this.options);
     }
     const candidates = new Float64Array(end - start);
     await this.deduplicator.lookupBatch(prints, candidates);
@@ -339,7 +347,7 @@ export class Sealer {
     for (const record of request.packs) {
       try {
         const { fingerprints } = await this.packs.directory(record.pack);
-        fingerprints.forEach((print, slot) => this.index.insert(print, blockAddress(record.pack, slot)));
+        fingerprints.forEach((print, slot) => this.index.insert(proposalKey(print, this.options), blockAddress(record.pack, slot)));
       } catch (error) {
         if (!isSternwayError(error)) throw error;
       }
@@ -373,7 +381,8 @@ class Placing {
 
   /** Shares an equal block of the same stretch, or takes a new slot. */
   async place(page: number, block: Uint8Array, print: bigint, stretch: Stretch): Promise<void> {
-    const twin = this.pages.get(print);
+    const key = proposalKey(print, this.options);
+    const twin = this.pages.get(key);
     if (twin !== undefined) {
       const other = stretch.payload.subarray(twin * BLOCK_SIZE, (twin + 1) * BLOCK_SIZE);
       if (this.options.plantTrustFingerprints || Buffer.compare(block, other) === 0) {
@@ -390,7 +399,7 @@ class Placing {
       compress: this.effort === "full",
     });
     this.targets[page] = blockAddress(this.builder.pack, this.builder.add(block, print));
-    if (this.pages.size < SLOTS_PER_PACK) this.pages.set(print, page);
+    if (this.pages.size < SLOTS_PER_PACK) this.pages.set(key, page);
   }
 
   /** Makes the current pack durable. */

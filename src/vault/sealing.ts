@@ -236,7 +236,7 @@ export class Sealing {
     const { clock, runner, pressure, live, onSealed } = this.options;
     const { manifest } = this;
     const started = clock.monotonic();
-    if (this.options.plantManifestFirst) await this.publish({});
+    if (this.options.plantManifestFirst === true) await this.publish(unwritten(manifest, task));
     const result = await runner.run({
       kind: "seal",
       slot: task.slot,
@@ -365,6 +365,37 @@ export class Sealing {
       .finally(() => this.discarding.delete(gone));
     this.discarding.add(gone);
   }
+}
+
+/** What the planted bug publishes: a manifest that says what the stretch will become, before any of it is written. */
+function unwritten(manifest: Manifest, task: SealTask): Partial<Manifest> {
+  const { pack, layer } = manifest.next;
+  const checksum = "0".repeat(16);
+  const firstLsn = (manifest.layers.findLast((known) => known.kind === "delta")?.lastLsn ?? 0) + 1;
+  const size = { sizeBytes: 4096, checksum };
+  const { lastLsn, wall, fileSequence, lastGroupSequence } = task;
+  return {
+    sealed: {
+      lsn: lastLsn,
+      fileSequence,
+      groupSequence: lastGroupSequence,
+      groupChecksum: task.lastGroupChecksum.toString(16).padStart(16, "0"),
+      wall,
+    },
+    packs: [...manifest.packs, { pack, generation: 0, slots: 1, ...size }],
+    layers: addDelta(manifest.layers, {
+      id: layer,
+      kind: "delta",
+      firstLsn,
+      lastLsn,
+      entries: 1,
+      xor: checksum,
+      shards: [],
+      rank: 0,
+      weights: [],
+      ...size,
+    }),
+  };
 }
 
 /** Deltas stay in front of images, oldest first. */

@@ -6,14 +6,7 @@ import { afterAll, beforeAll, describe, expect } from "bun:test";
 import { copyFileSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { seededRandom } from "../../src/base/random.ts";
-import {
-  DaemonProcess,
-  execute,
-  removeScratch,
-  scratchFolder,
-  sternway,
-  succeed,
-} from "../support/daemon-process.ts";
+import { DaemonProcess, execute, removeScratch, scratchFolder, sternway, succeed } from "../support/daemon-process.ts";
 import { makeAuthority, type TestAuthority } from "../support/nbd-harness.ts";
 import { missing, testWith } from "../support/require-tool.ts";
 
@@ -67,7 +60,10 @@ async function lsnOf(name: string): Promise<number> {
 }
 
 describe("fio", () => {
-  const fio = async (uri: string, ...words: string[]): Promise<{ writeBytes: number; readBytes: number; trims: number }> => {
+  const fio = async (
+    uri: string,
+    ...words: string[]
+  ): Promise<{ writeBytes: number; readBytes: number; trims: number }> => {
     const out = await run(
       ...["fio", "--name=verify", "--ioengine=nbd", `--uri=${uri}`, "--size=32m", "--randrepeat=1"],
       ...["--verify=crc32c", "--verify_fatal=1", "--output-format=json", ...words],
@@ -112,7 +108,9 @@ describe("fio", () => {
       const read = ["--rw=randread", "--bs=8k", "--iodepth=16", "--readonly", "--randseed=1"];
       expect((await fio(past, ...read)).readBytes).toBe(32 * MIB);
       // The test itself must be able to fail: writes through the past export are refused.
-      expect((await execute(["fio", "--name=x", "--ioengine=nbd", `--uri=${past}`, "--size=1m", "--rw=write"])).code).not.toBe(0);
+      expect(
+        (await execute(["fio", "--name=x", "--ioengine=nbd", `--uri=${past}`, "--size=1m", "--rw=write"])).code,
+      ).not.toBe(0);
     },
     TIMEOUT_MS,
   );
@@ -147,7 +145,12 @@ describe("libnbd", () => {
       same(at("out.img"), after);
       await run("nbdcopy", daemon.uri(`copy@lsn:${then}`), at("past.img"));
       same(at("past.img"), before);
-      await run("nbdcopy", "--synchronous", `nbd+unix:///copy%40lsn:${then}?socket=${at("blocks.sock")}`, at("sync.img"));
+      await run(
+        "nbdcopy",
+        "--synchronous",
+        `nbd+unix:///copy%40lsn:${then}?socket=${at("blocks.sock")}`,
+        at("sync.img"),
+      );
       same(at("sync.img"), before);
       const tcp = daemon.addresses.nbd.find((address) => address.startsWith("127."))!;
       await run("nbdcopy", `nbd://${tcp}/copy@lsn:${then}`, at("tcp.img"));
@@ -244,7 +247,9 @@ describe("libnbd", () => {
 /** Bytes that clients read from a volume so far, as /metrics tells. */
 async function readBytes(volume: string): Promise<number> {
   const metrics = await daemon.client.metrics();
-  const line = new RegExp(`^sternway_\\w*read\\w*bytes\\w*\\{[^}]*volume="${volume}"[^}]*\\} (\\S+)$`, "m").exec(metrics);
+  const line = new RegExp(`^sternway_\\w*read\\w*bytes\\w*\\{[^}]*volume="${volume}"[^}]*\\} (\\S+)$`, "m").exec(
+    metrics,
+  );
   if (!line) throw new Error(`no count of bytes read from ${volume}:\n${metrics}`);
   return Number(line[1]);
 }
@@ -314,8 +319,18 @@ describe("qemu", () => {
         const out = await run("qemu-io", "-r", "-f", "raw", ...commands(reads), daemon.uri(`steps@lsn:${moments[i]}`));
         expect(out).not.toContain("Pattern verification failed");
       }
-      const { code, out, err } = await execute(["qemu-io", "-f", "raw", "-c", "write 0 4k", daemon.uri(`steps@lsn:${moments[0]}`)]);
-      expect({ code, text: `${out}${err}` }).toMatchObject({ code: 1, text: expect.stringMatching(/permission|read-only/i) });
+      const { code, out, err } = await execute([
+        "qemu-io",
+        "-f",
+        "raw",
+        "-c",
+        "write 0 4k",
+        daemon.uri(`steps@lsn:${moments[0]}`),
+      ]);
+      expect({ code, text: `${out}${err}` }).toMatchObject({
+        code: 1,
+        text: expect.stringMatching(/permission|read-only/i),
+      });
     },
     TIMEOUT_MS,
   );
@@ -370,7 +385,9 @@ describe("TLS", () => {
       // Certificates of somebody else's authority, under the names that libnbd looks for.
       using stranger = makeAuthority();
       copyFileSync(join(authority!.folder, "ca-cert.pem"), join(stranger.folder, "ca-cert.pem"));
-      expect((await execute(["nbdinfo", `nbds://${host}/secret?tls-certificates=${stranger.folder}`])).code).not.toBe(0);
+      expect((await execute(["nbdinfo", `nbds://${host}/secret?tls-certificates=${stranger.folder}`])).code).not.toBe(
+        0,
+      );
     },
     TIMEOUT_MS,
   );
@@ -407,7 +424,9 @@ testWith(
     writeFileSync(at("resumed.img"), readFileSync(image).subarray(0, 5_000_001));
     await run("curl", "--fail", "--silent", "--continue-at", "-", "--output", at("resumed.img"), url);
     same(at("resumed.img"), image);
-    expect(await run("curl", "--fail", "--silent", "--head", url)).toMatch(new RegExp(`content-length: ${24 * MIB}`, "i"));
+    expect(await run("curl", "--fail", "--silent", "--head", url)).toMatch(
+      new RegExp(`content-length: ${24 * MIB}`, "i"),
+    );
     expect((await execute(["curl", "--fail", "--silent", "--range", "99999999-", url])).code).toBe(22);
   },
   TIMEOUT_MS,

@@ -4,8 +4,8 @@
  * Each flush point is checked through a branch, because a journalling file system must replay its journal, which writes. What was
  * synced by then must be there to the byte, unless the step that was under way had touched it.
  */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { readdirSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { seededRandom, type Random } from "../../src/base/random.ts";
 import { connectNbd } from "../../src/nbd/client.ts";
@@ -18,7 +18,7 @@ const seed = Number(process.env["STERNWAY_SEED"] ?? Math.floor(Math.random() * 2
 const TIMEOUT_MS = 300_000;
 const STEPS = 10;
 /** Checked at least: every step's end, and as many in between as make up the number. */
-const POINTS = 16;
+const POINTS = 30;
 
 interface FileSystem {
   name: string;
@@ -223,7 +223,11 @@ for (const kind of FILE_SYSTEMS) {
 
     /** Newest first, what a person would do: mount it, and look whether the files are those they know. */
     async function lastGoodBookmark(): Promise<string | undefined> {
-      const { bookmarks } = await daemon.command<{ bookmarks: { name: string; lsn: number }[] }>("bookmark", "list", volume);
+      const { bookmarks } = await daemon.command<{ bookmarks: { name: string; lsn: number }[] }>(
+        "bookmark",
+        "list",
+        volume,
+      );
       for (const { name } of bookmarks.toSorted((a, b) => b.lsn - a.lsn)) {
         const branch = `${volume}-look`;
         await daemon.command("branch", `${volume}@bookmark:${name}`, branch);

@@ -1,14 +1,20 @@
-/** The rounds of test/crash/kill.test.ts, many of them: each restart opens what every one before it left behind. */
+/**
+ * The rounds of test/crash/kill.test.ts, many of them: each restart opens what every one before it left behind. And the ends of a
+ * daemon, sudden and orderly, as the clients of others see them.
+ */
 import { afterAll, expect, test } from "bun:test";
 import { seededRandom } from "../../src/base/random.ts";
 import { killRounds } from "../support/daemon-kill-rounds.ts";
-import { removeScratch, scratchFolder } from "../support/daemon-process.ts";
+import { DaemonProcess, execute, removeScratch, scratchFolder, sternway } from "../support/daemon-process.ts";
+import { testWith } from "../support/require-tool.ts";
 
 const seed = Number(process.env["STERNWAY_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 const ROUNDS = 100;
 const TIMEOUT_MS = 900_000;
 /** Opening reads what was not sealed, at most a few journal files of 4 MiB: its time must not grow with the rounds. */
 const START_MS_MAX = 5000;
+/** The daemon's grace for sessions is 10 s. */
+const CLIENTS_END_MS_MAX = 15_000;
 
 const folder = scratchFolder();
 afterAll(() => removeScratch(folder));
@@ -31,6 +37,51 @@ test(
     expect(report.momentCount).toBe(ROUNDS);
     expect(report.sealedCount).toBeGreaterThan(ROUNDS);
     expect(worst).toBeLessThan(START_MS_MAX);
+    const check = await sternway(`${folder}/vault`, "check");
+    expect(check).toMatchObject({ code: 0 });
   },
   TIMEOUT_MS,
 );
+
+for (const end of ["asked to stop", "killed"] as const) {
+  testWith(
+    ["fio", "nbdcopy", "qemu-img"],
+    `clients of a daemon that is ${end} under them end with an error, and none hangs`,
+    async () => {
+      const dataDir = `${folder}/${end.replaceAll(" ", "-")}`;
+      await using daemon = await DaemonProcess.start(dataDir);
+      await daemon.command("volume", "create", "disk", "512M");
+      await daemon.command("volume", "create", "other", "512M");
+      const uri = daemon.uri("disk");
+      const clients = [
+        [
+          ...["fio", "--name=x", "--ioengine=nbd", `--uri=${uri}`, "--size=256m", "--rw=randwrite", "--bs=4k"],
+          ...["--iodepth=16", "--fsync=16", "--time_based", "--runtime=60"],
+        ],
+        ["sh", "-c", `while nbdcopy '${daemon.uri("other")}' '${uri}'; do :; done`],
+        ["sh", "-c", `while qemu-img convert -f raw -O raw '${uri}' '${folder}/out.img'; do :; done`],
+      ].map((command) => execute(command, { cwd: folder }));
+      await untilWritten(daemon, "disk");
+      const from = performance.now();
+      if (end === "killed") await daemon.kill();
+      else expect((await daemon.stop()).code).toBe(0);
+      const results = await Promise.all(clients);
+      expect(performance.now() - from).toBeLessThan(CLIENTS_END_MS_MAX);
+      expect(results.filter(({ code }) => code === 0)).toEqual([]);
+      await using again = await DaemonProcess.start(dataDir);
+      expect(again.startMs).toBeLessThan(START_MS_MAX);
+      expect((await again.stop()).code).toBe(0);
+      expect(await sternway(dataDir, "check")).toMatchObject({ code: 0 });
+      expect([...daemon.complaints, ...again.complaints]).toEqual([]);
+    },
+    TIMEOUT_MS,
+  );
+}
+
+async function untilWritten(daemon: DaemonProcess, volume: string): Promise<void> {
+  for (let attempt = 0; attempt < 1000; attempt++) {
+    if ((await daemon.client.volume(volume)).lastLsn > 5000) return;
+    await Bun.sleep(10);
+  }
+  throw new Error(`nothing is written to ${volume}`);
+}

@@ -25,6 +25,8 @@ export interface CrashRunOptions {
   workload?: Partial<WorkloadOptions>;
   /** Plants faults on the disk of a round, before the vault is opened on it. */
   sabotage?: (disk: SimulatedDisk, random: Random, round: number) => void;
+  /** Plants faults once the vault is open and was compared; in one round of four before that. */
+  faults?: (disk: SimulatedDisk, random: Random, round: number) => void;
   /** What lies about durability makes the floor of law 1 meaningless; the rest still holds. */
   disksLie?: boolean;
   /** Changes bytes at rest, between a crash and the next opening. From then on reads may be refused, but not be wrong. */
@@ -66,6 +68,7 @@ class CrashRun {
   private model = new VaultModel();
   private readonly stats: CrashRunStats = { crashes: 0, cleanStops: 0, lsns: 0, refused: 0, salvaged: 0, rejected: 0 };
   private isDamaged = false;
+  private isFaultyOpening = false;
 
   constructor(seed: number, options: CrashRunOptions) {
     this.seed = seed;
@@ -81,6 +84,8 @@ class CrashRun {
     for (this.round = 1; this.round <= rounds; this.round++) {
       const isLast = this.round === rounds;
       this.options.sabotage?.(this.disk, this.random, this.round);
+      this.isFaultyOpening = this.random.below(4) === 0;
+      if (this.isFaultyOpening) this.options.faults?.(this.disk, this.random, this.round);
       // Early crashes meet the opening and the recovery, late ones merges.
       const steps = isLast ? 2_000_000 : 20 + this.random.below(this.random.below(3) === 0 ? 200 : 4_000);
       const result = await this.sim.runFor(steps, () => this.session(isLast));
@@ -112,6 +117,7 @@ class CrashRun {
       return "failed";
     }
     const { mayFail } = this.options.workload ?? {};
+    if (!this.isFaultyOpening) this.options.faults?.(this.disk, this.random, this.round);
     const workload = new Workload(this.sim, bed, this.model, this.random.below(2 ** 31), {
       operations: this.options.operations ?? 150,
       clients: 1 + this.random.below(4),

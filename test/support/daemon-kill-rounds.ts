@@ -69,7 +69,9 @@ export async function killRounds(options: {
         expect((await daemon.stop()).code).toBe(0);
       }
     } catch (cause) {
-      throw new Error(`round ${round}: ${errorText(cause)}\nthe daemon said: ${JSON.stringify(daemon.complaints)}`, { cause });
+      throw new Error(`round ${round}: ${errorText(cause)}\nthe daemon said: ${JSON.stringify(daemon.complaints)}`, {
+        cause,
+      });
     }
     report.sealedCount += daemon.log.filter((line) => line["msg"] === "a stretch was sealed").length;
     expect(daemon.complaints).toEqual([]);
@@ -137,6 +139,7 @@ export async function readWhole(daemon: DaemonProcess, exportName: string): Prom
 /** What a check of the whole vault finds. */
 export async function findings(daemon: DaemonProcess): Promise<unknown[]> {
   const found: unknown[] = [];
-  for await (const line of daemon.client.check()) if (line.line === "finding" || line.line === "failed") found.push(line);
+  for await (const line of daemon.client.check())
+    if (line.line === "finding" || line.line === "failed") found.push(line);
   return found;
 }

@@ -44,9 +44,38 @@ export function removeScratch(folder: string): void {
   rmSync(folder, { recursive: true, force: true });
 }
 
+/** The words that run the command line. */
+export function sternwayCommand(dataDir: string, ...words: string[]): string[] {
+  return [process.execPath, MAIN, ...words, "--data", dataDir];
+}
+
 /** Runs the command line as a user would. */
 export async function sternway(dataDir: string, ...words: string[]): Promise<CommandResult> {
-  return await execute([process.execPath, MAIN, ...words, "--data", dataDir]);
+  return await execute(sternwayCommand(dataDir, ...words));
+}
+
+/** A command that runs beside the test; disposing of it kills it. */
+export interface RunningCommand extends Disposable {
+  readonly running: boolean;
+  /** SIGKILL; resolves when it is gone. */
+  kill(): Promise<void>;
+}
+
+/** Starts the command line and leaves it running; what it prints is dropped. */
+export function startSternway(dataDir: string, ...words: string[]): RunningCommand {
+  const child = Bun.spawn(sternwayCommand(dataDir, ...words), { stdin: "ignore", stdout: "ignore", stderr: "ignore" });
+  return {
+    get running() {
+      return child.exitCode === null && child.signalCode === null;
+    },
+    async kill() {
+      child.kill("SIGKILL");
+      await child.exited;
+    },
+    [Symbol.dispose]() {
+      child.kill("SIGKILL");
+    },
+  };
 }
 
 /** Runs any program to its end, with its output. */

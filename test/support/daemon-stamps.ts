@@ -176,7 +176,9 @@ export class StampedWorkload {
         const stamp = words[at] === 0 ? 0 : (words[at + 1]! ^ sector) >>> 0;
         for (let w = 0; w < WORDS; w++) {
           if (words[at + w] === (stamp === 0 ? 0 : word(w, sector, lane.index, stamp))) continue;
-          throw new Error(`sector ${sector} is not one that was written: word ${w} is ${words[at + w]}, stamp ${stamp}`);
+          throw new Error(
+            `sector ${sector} is not one that was written: word ${w} is ${words[at + w]}, stamp ${stamp}`,
+          );
         }
         stamps[i] = stamp;
       }

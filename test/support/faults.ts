@@ -20,15 +20,25 @@ const OPERATIONS: readonly DiskOperation[] = [
   "space",
 ];
 
-/** A few operations, each of one kind, fail with EIO; sometimes several in a row. */
+/** Steps of sealing, each with the files that it concerns: what fails there leaves a step half done. */
+const SEALING: readonly { operations: readonly DiskOperation[]; path: RegExp }[] = [
+  { operations: ["create", "write", "sync", "rename", "syncDir"], path: /manifest/ },
+  { operations: ["create", "write", "sync", "rename", "syncDir"], path: /layers|chronicles/ },
+  { operations: ["create", "write", "sync", "rename", "syncDir"], path: /packs/ },
+  { operations: ["read", "open"], path: /journal|layers|packs/ },
+];
+
+/** Some operations fail with EIO, several in a row at times: any of them, or those of the journal or of sealing above all. */
 export function injectErrors(disk: SimulatedDisk, random: Random): void {
-  for (let i = 1 + random.below(4); i > 0; i--) {
-    disk.inject({
-      effect: "EIO",
-      operations: [OPERATIONS[random.below(OPERATIONS.length)]!],
-      skip: random.below(random.below(2) === 0 ? 20 : 200),
-      times: 1 + random.below(3),
-    });
+  const profile = random.below(3);
+  for (let i = 1 + random.below(6); i > 0; i--) {
+    const times = 1 + random.below(3);
+    const skip = random.below(random.below(2) === 0 ? 12 : 120);
+    if (profile === 0) disk.inject({ effect: "EIO", operations: ["write-through"], skip, times: 1 });
+    else if (profile === 1) {
+      const { operations, path } = SEALING[random.below(SEALING.length)]!;
+      disk.inject({ effect: "EIO", operations: [operations[random.below(operations.length)]!], path, skip: skip % 15, times });
+    } else disk.inject({ effect: "EIO", operations: [OPERATIONS[random.below(OPERATIONS.length)]!], skip, times });
   }
 }
 

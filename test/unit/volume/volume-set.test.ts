@@ -140,10 +140,10 @@ describe("Volumes: lives", () => {
       const { lastWriteAt, ...facts } = again.volumes.get("a");
       expect(facts).toMatchObject({
         name: "a",
-        lastLsn: before.lastLsn,
         lastFlushLsn: before.lastFlushLsn,
         bookmarkCount: 1,
       });
+      expect(facts.lastLsn).toBeGreaterThanOrEqual(before.lastLsn);
       expect(Math.abs(lastWriteAt - before.lastWriteAt)).toBeLessThan(1e6);
       expect(again.volumes.bookmarks("a")).toMatchObject([{ name: "b", note: "a note" }]);
     }));
@@ -181,6 +181,8 @@ describe("Volumes: moments", () => {
         if (i % 3 === 0) await using("a", (device) => device.flush());
         await sim.clock.sleep(100);
         times.push(sim.clock.wall());
+        // Nothing more may happen in this very microsecond.
+        await sim.clock.sleep(1);
       }
       const resolveAll = (): Promise<number[]> =>
         Promise.all(times.map(async (time) => (await volumes.resolve("a", { kind: "time", time: micros(time) })).lsn));

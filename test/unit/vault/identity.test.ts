@@ -1,0 +1,66 @@
+import { describe, expect, test } from "bun:test";
+import { seededRandom } from "../../../src/base/random.ts";
+import { openIdentity, type VaultIdentity } from "../../../src/vault/identity.ts";
+import { MemoryDisk } from "../../support/memory-disk.ts";
+
+const MIB = 2 ** 20;
+const open = (disk: MemoryDisk, seed = 1, journalFileBytes = MIB): Promise<VaultIdentity> =>
+  openIdentity(disk, "/v", seededRandom(seed), journalFileBytes, true);
+
+describe("openIdentity()", () => {
+  test("makes an identity once, and gives the same ever after", async () => {
+    const disk = new MemoryDisk();
+    const made = await open(disk);
+    expect(made.id).toHaveLength(16);
+    const again = await open(disk, 2, 64 * MIB);
+    expect(Buffer.from(again.id).toString("hex")).toBe(Buffer.from(made.id).toString("hex"));
+    expect(again.seed).toBe(made.seed);
+    expect(again.journalFileBytes).toBe(MIB);
+  });
+
+  test("two vaults differ", async () => {
+    const [a, b] = [await open(new MemoryDisk(), 1), await open(new MemoryDisk(), 2)];
+    expect(a.seed).not.toBe(b.seed);
+    expect(Buffer.compare(a.id, b.id)).not.toBe(0);
+  });
+
+  test("keeps seeds that begin with zeroes", async () => {
+    const disk = new MemoryDisk();
+    await open(disk);
+    const stored = JSON.parse(new TextDecoder().decode(disk.files.get("/v/vault.json"))) as Record<string, unknown>;
+    disk.files.set("/v/vault.json", new TextEncoder().encode(JSON.stringify({ ...stored, seed: "000000000000000a" })));
+    expect((await open(disk)).seed).toBe(10n);
+  });
+
+  test("makes none for a folder that is only read", async () => {
+    const disk = new MemoryDisk();
+    const reading = openIdentity(disk, "/v", seededRandom(1), MIB, false);
+    expect(await reading.catch((error: unknown) => error)).toMatchObject({ kind: "not_found" });
+    expect(disk.files.size).toBe(0);
+  });
+
+  test("does not make a new identity for a vault that lost its own: all its bytes would look damaged", async () => {
+    const disk = new MemoryDisk();
+    disk.files.set("/v/manifest/0000000001", new Uint8Array(5));
+    expect(await open(disk).catch((error: unknown) => error)).toMatchObject({ kind: "corrupt" });
+    expect(disk.files.has("/v/vault.json")).toBe(false);
+  });
+
+  test.each<[string, unknown]>([
+    ["no JSON", undefined],
+    ["another format", { format: 2 }],
+    ["a short id", { id: "ab" }],
+    ["a seed that is no hex", { seed: "zzzzzzzzzzzzzzzz" }],
+    ["a missing seed", { seed: undefined }],
+    ["a journal size of no whole pages", { journalFileBytes: 5000 }],
+    ["a journal size of nothing", { journalFileBytes: 0 }],
+    ["a journal size that is no number", { journalFileBytes: "1048576" }],
+  ])("refuses %s as corrupt", async (_, change) => {
+    const disk = new MemoryDisk();
+    await open(disk);
+    const stored = JSON.parse(new TextDecoder().decode(disk.files.get("/v/vault.json"))) as Record<string, unknown>;
+    const text = change === undefined ? "{" : JSON.stringify({ ...stored, ...(change as object) });
+    disk.files.set("/v/vault.json", new TextEncoder().encode(text));
+    expect(await open(disk).catch((error: unknown) => error)).toMatchObject({ kind: "corrupt" });
+  });
+});
