@@ -24,7 +24,40 @@ export type RegistryEvent =
   | { kind: "volume-deleted"; volume: number; time: number }
   | { kind: "rolled-back"; volume: number; strand: number; parent: { strand: number; lsn: number }; sizeBytes: number; time: number }
   | { kind: "bookmarked"; volume: number; name: string; lsn: number; at: number; time: number; note: string }
-  | { kind: "bookmark-removed"; volume: number; name: string; time: number };
+  | { kind: "bookmark-removed"; volume: number; name: string; time: number }
+  | { kind: "retention-set"; volume: number; policy: RetentionPolicy | null; time: number }
+  | { kind: "thinned"; volume: number; horizonLsn: number; points: KeptPoint[]; time: number }
+  | { kind: "held"; volume: number; name: string; lsn: number; at: number; time: number; note: string }
+  | { kind: "hold-released"; volume: number; name: string; time: number }
+  | { kind: "lock-set"; volume: number; lockMicros: number; time: number };
+
+/** What to keep of a volume; durations in microseconds, counted back from the newest time that the vault has seen. */
+export interface RetentionPolicy {
+  /** Every write of so long stays readable. */
+  allMicros: number;
+  /** Then one point per hour, day, week and month, each for so long; 0: none. */
+  hourlyMicros: number;
+  dailyMicros: number;
+  weeklyMicros: number;
+  monthlyMicros: number;
+}
+
+/** A moment that thinning keeps. */
+export interface KeptPoint {
+  lsn: number;
+  /** Wall time of the moment, microseconds. */
+  time: number;
+  why: "hourly" | "daily" | "weekly" | "monthly";
+}
+
+/** A moment that nothing may expire until it is released. */
+export interface HoldRecord {
+  name: string;
+  lsn: Lsn;
+  time: Micros;
+  createdAt: Micros;
+  note: string;
+}
 
 export interface BookmarkRecord {
   name: string;
@@ -47,6 +80,13 @@ export interface VolumeRecord {
   /** Oldest first. */
   sizes: { fromLsn: Lsn; sizeBytes: number; time: Micros }[];
   bookmarks: BookmarkRecord[];
+  /** Undefined: everything is kept. */
+  policy?: RetentionPolicy;
+  /** What the last thinning left: every LSN from the horizon on, and the points before it. Undefined: everything. */
+  kept?: { horizonLsn: Lsn; points: KeptPoint[] };
+  holds?: HoldRecord[];
+  /** Nothing younger than this may be given up by anybody, microseconds. */
+  lockMicros?: number;
 }
 
 export interface StrandRecord {
@@ -83,6 +123,11 @@ export class Registry {
 
   byId(id: number): VolumeRecord | undefined {
     return this.state.volumes[id - 1];
+  }
+
+  /** All strands, parents before their children. */
+  strands(): readonly StrandRecord[] {
+    return this.state.strands;
   }
 
   get nextVolume(): number {
@@ -160,6 +205,29 @@ export class Registry {
           createdAt: micros(event.time),
           note: event.note,
         });
+        return;
+      case "retention-set": {
+        const volume = this.live(at, event);
+        if (event.policy === null) delete volume.policy;
+        else volume.policy = event.policy;
+        return;
+      }
+      case "thinned":
+        this.live(at, event).kept = { horizonLsn: lsn(event.horizonLsn), points: event.points };
+        return;
+      case "held": {
+        const volume = this.live(at, event);
+        const hold = { name: event.name, lsn: lsn(event.lsn), time: micros(event.at), createdAt: micros(event.time), note: event.note };
+        volume.holds = [...(volume.holds ?? []), hold];
+        return;
+      }
+      case "hold-released": {
+        const volume = this.live(at, event);
+        volume.holds = (volume.holds ?? []).filter((hold) => hold.name !== event.name);
+        return;
+      }
+      case "lock-set":
+        this.live(at, event).lockMicros = event.lockMicros;
         return;
       case "bookmark-removed": {
         const volume = this.live(at, event);
