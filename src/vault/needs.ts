@@ -38,7 +38,11 @@ export function needsOf(registry: Registry, newestLsn: Lsn): Map<number, StrandN
   );
 }
 
-function addVolume(volume: VolumeRecord, newestLsn: Lsn, entry: (strand: number) => { from: number; points: Set<number> }): void {
+function addVolume(
+  volume: VolumeRecord,
+  newestLsn: Lsn,
+  entry: (strand: number) => { from: number; points: Set<number> },
+): void {
   const horizon = volume.kept?.horizonLsn ?? volume.createdLsn;
   const points = [
     ...(volume.kept?.points ?? []).map((point) => point.lsn),

@@ -22,7 +22,14 @@ export type RegistryEvent =
     }
   | { kind: "volume-resized"; volume: number; sizeBytes: number; time: number }
   | { kind: "volume-deleted"; volume: number; time: number }
-  | { kind: "rolled-back"; volume: number; strand: number; parent: { strand: number; lsn: number }; sizeBytes: number; time: number }
+  | {
+      kind: "rolled-back";
+      volume: number;
+      strand: number;
+      parent: { strand: number; lsn: number };
+      sizeBytes: number;
+      time: number;
+    }
   | { kind: "bookmarked"; volume: number; name: string; lsn: number; at: number; time: number; note: string }
   | { kind: "bookmark-removed"; volume: number; name: string; time: number }
   | { kind: "retention-set"; volume: number; policy: RetentionPolicy | null; time: number }
@@ -217,7 +224,13 @@ export class Registry {
         return;
       case "held": {
         const volume = this.live(at, event);
-        const hold = { name: event.name, lsn: lsn(event.lsn), time: micros(event.at), createdAt: micros(event.time), note: event.note };
+        const hold = {
+          name: event.name,
+          lsn: lsn(event.lsn),
+          time: micros(event.at),
+          createdAt: micros(event.time),
+          note: event.note,
+        };
         volume.holds = [...(volume.holds ?? []), hold];
         return;
       }
