@@ -14,14 +14,7 @@
  * - `internal`: a defect of ours
  */
 export type ErrorKind =
-  | "invalid"
-  | "not_found"
-  | "conflict"
-  | "unavailable"
-  | "corrupt"
-  | "fenced"
-  | "denied"
-  | "internal";
+  "invalid" | "not_found" | "conflict" | "unavailable" | "corrupt" | "fenced" | "denied" | "internal";
 
 export class SternwayError extends Error {
   readonly kind: ErrorKind;

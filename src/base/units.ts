@@ -70,8 +70,9 @@ export function formatTime(time: Micros): string {
 
 /** Reads RFC 3339 (a zone is required; up to microseconds). Undefined if it is not a time. */
 export function parseTime(text: string): Micros | undefined {
-  const match =
-    /^(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}(?::\d{2})?)(?:[.,](\d{1,9}))?\s?([Zz]|[+-]\d{2}:?\d{2})$/.exec(text.trim());
+  const match = /^(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}(?::\d{2})?)(?:[.,](\d{1,9}))?\s?([Zz]|[+-]\d{2}:?\d{2})$/.exec(
+    text.trim(),
+  );
   if (!match) return undefined;
   const zone = /z/i.test(match[4] ?? "") ? "Z" : (match[4] ?? "").replace(/^([+-]\d{2}):?/, "$1:");
   const clock = (match[2] ?? "").length === 5 ? `${match[2]}:00` : match[2];

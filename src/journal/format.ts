@@ -223,7 +223,13 @@ export function decodeEntries(bytes: Uint8Array, header: GroupHeader): JournalEn
         break;
       case ENTRY_ZERO:
       case ENTRY_TRIM:
-        entries.push({ kind: kind === ENTRY_ZERO ? "zero" : "trim", strand, lsn: lsn(next++), firstBlock: a, count: b });
+        entries.push({
+          kind: kind === ENTRY_ZERO ? "zero" : "trim",
+          strand,
+          lsn: lsn(next++),
+          firstBlock: a,
+          count: b,
+        });
         break;
       case ENTRY_FLUSH:
         entries.push({ kind: "flush", strand, lsn: lsn(next++) });

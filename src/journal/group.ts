@@ -77,7 +77,10 @@ export class FillingGroup {
     if (start + data.length < end) this.buffer.fill(0, start + data.length, end);
     // Hash our own copy: what is stored is what was fingerprinted, whatever happens to the caller's buffer.
     for (let i = 0; i < pages; i++) {
-      this.prints[first + i] = xxh64(this.buffer.subarray(start + i * PAGE_SIZE, start + (i + 1) * PAGE_SIZE), this.seed);
+      this.prints[first + i] = xxh64(
+        this.buffer.subarray(start + i * PAGE_SIZE, start + (i + 1) * PAGE_SIZE),
+        this.seed,
+      );
     }
     this.pageCount += pages;
     return first;

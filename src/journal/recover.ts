@@ -85,7 +85,11 @@ async function recoverFrom(
     // A later file that starts at or before our group took over from there.
     const supersededFrom = Math.min(...candidates.slice(i + 1).map((c) => c.firstGroup), Number.POSITIVE_INFINITY);
     const recovered: RecoveredFile = { slot: candidate.slot, fileSequence: candidate.fileSequence, groupCount: 0 };
-    for await (const group of readGroups(candidate.file, request.fileBytes, identityOf(request, candidate.fileSequence))) {
+    for await (const group of readGroups(
+      candidate.file,
+      request.fileBytes,
+      identityOf(request, candidate.fileSequence),
+    )) {
       const { header } = group;
       if (header.groupSequence >= supersededFrom) break;
       const follows =

@@ -54,7 +54,10 @@ class Window {
     if (offset + length > this.fileBytes) return undefined;
     if (offset < this.start || offset + length > this.start + this.length) {
       this.start = offset;
-      this.length = await this.file.read(this.buffer.subarray(0, Math.min(this.buffer.length, this.fileBytes - offset)), offset);
+      this.length = await this.file.read(
+        this.buffer.subarray(0, Math.min(this.buffer.length, this.fileBytes - offset)),
+        offset,
+      );
     }
     if (offset + length > this.start + this.length) return undefined;
     return this.buffer.subarray(offset - this.start, offset - this.start + length);

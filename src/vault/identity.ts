@@ -27,7 +27,9 @@ interface Stored {
 }
 
 const checkOf = ({ format, id, seed, journalFileBytes }: Omit<Stored, "check">): string =>
-  createHash("sha256").update(JSON.stringify([format, id, seed, journalFileBytes])).digest("hex");
+  createHash("sha256")
+    .update(JSON.stringify([format, id, seed, journalFileBytes]))
+    .digest("hex");
 
 export const idText = (id: Uint8Array): string => Buffer.from(id).toString("hex");
 

@@ -109,7 +109,11 @@ export async function loadNewestManifest(disk: Disk, dir: string, vault: string)
 }
 
 /** @throws not_found; corrupt: damaged, or of another vault */
-export async function loadManifest(disk: Disk, path: string, vault: string): Promise<{ manifest: Manifest; sha256: string }> {
+export async function loadManifest(
+  disk: Disk,
+  path: string,
+  vault: string,
+): Promise<{ manifest: Manifest; sha256: string }> {
   const text = new TextDecoder().decode(await readWhole(disk, path));
   const hash = text.slice(0, 64);
   const json = text.slice(65);
@@ -118,6 +122,7 @@ export async function loadManifest(disk: Disk, path: string, vault: string): Pro
   if (manifest.format !== 1) {
     throw new SternwayError("corrupt", `manifest ${path} has format ${String(manifest.format)}; this version reads 1`);
   }
-  if (manifest.vault !== vault) throw new SternwayError("corrupt", `manifest ${path} belongs to vault ${manifest.vault}`);
+  if (manifest.vault !== vault)
+    throw new SternwayError("corrupt", `manifest ${path} belongs to vault ${manifest.vault}`);
   return { manifest, sha256: hash };
 }

@@ -200,14 +200,7 @@ export class Memtable {
     return tables;
   }
 
-  private add(
-    tables: StrandTables,
-    level: Level,
-    index: number,
-    lsn: number,
-    location: number,
-    print: bigint,
-  ): void {
+  private add(tables: StrandTables, level: Level, index: number, lsn: number, location: number, print: bigint): void {
     if (this.nodeCount === this.lsns.length) this.grow();
     const node = this.nodeCount++;
     this.lsns[node] = lsn;
@@ -228,7 +221,8 @@ export class Memtable {
       return;
     }
     let newer = head;
-    for (let older = this.previous[newer]!; older !== NONE && this.lsns[older]! > lsn; older = this.previous[newer]!) newer = older;
+    for (let older = this.previous[newer]!; older !== NONE && this.lsns[older]! > lsn; older = this.previous[newer]!)
+      newer = older;
     this.previous[node] = this.previous[newer]!;
     this.previous[newer] = node;
   }

@@ -33,7 +33,8 @@ export function dueImages(layers: readonly LayerRecord[]): { strand: number; sha
   const newest = new Map<string, { lsn: number; entries: number }>();
   for (const layer of layers) {
     if (layer.kind !== "image") continue;
-    for (const { strand, shard, entries } of layer.weights) newest.set(`${strand}/${shard}`, { lsn: layer.lastLsn, entries });
+    for (const { strand, shard, entries } of layer.weights)
+      newest.set(`${strand}/${shard}`, { lsn: layer.lastLsn, entries });
   }
   const since = new Map<string, { strand: number; shard: number; entries: number }>();
   for (const layer of layers) {

@@ -110,7 +110,10 @@ async function makeFolders(disk: Disk, dir: string): Promise<void> {
 async function assertEmpty(disk: Disk, dir: string): Promise<void> {
   for (const name of ["packs", "layers", "chronicles"]) {
     if ((await disk.list(`${dir}/${name}`)).length === 0) continue;
-    throw new SternwayError("corrupt", `the vault in ${dir} has ${name} and no manifest: restore its manifests from a copy`);
+    throw new SternwayError(
+      "corrupt",
+      `the vault in ${dir} has ${name} and no manifest: restore its manifests from a copy`,
+    );
   }
 }
 
@@ -244,7 +247,13 @@ class Opening {
         case "write":
           for (let i = 0; i < entry.count; i++) {
             const location = ordinal * LOCATION_GROUP + entry.page + i;
-            state.memtable.addBlock(entry.strand, entry.firstBlock + i, entry.lsn, location, group.print(entry.page + i));
+            state.memtable.addBlock(
+              entry.strand,
+              entry.firstBlock + i,
+              entry.lsn,
+              location,
+              group.print(entry.page + i),
+            );
           }
           break;
         case "zero":

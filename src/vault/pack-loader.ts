@@ -204,9 +204,13 @@ export class PackLoader {
       (table.flags[frame]! & FRAME_HAS_FREED) === 0;
     const path = this.path(table.identity.pack, table.identity.generation);
     const reads: Promise<void>[] = [];
-    for (let first = table.frameOf(slot); first >= 0 && first < table.frameCount && table.firstSlot[first]! < slot + count; ) {
+    for (
+      let first = table.frameOf(slot);
+      first >= 0 && first < table.frameCount && table.firstSlot[first]! < slot + count;
+    ) {
       let end = first;
-      const fits = (): boolean => end === first || table.offset[end + 1]! - table.offset[first]! <= POOLED_READ_BYTES_MAX;
+      const fits = (): boolean =>
+        end === first || table.offset[end + 1]! - table.offset[first]! <= POOLED_READ_BYTES_MAX;
       while (end < table.frameCount && isWhole(end) && fits()) end++;
       if (end > first) reads.push(this.#unpackRun(table, path, first, end, place));
       first = Math.max(end, first + 1);
@@ -371,7 +375,8 @@ function decodeInto(table: FrameTable, frame: number, stored: Uint8Array, raw: U
     return blockError(table, frame, -1, "its checksum does not match");
   }
   if ((table.flags[frame]! & FRAME_ZSTD) === 0) {
-    if (stored.length !== raw.length) return blockError(table, frame, -1, "a raw frame has another length than its blocks");
+    if (stored.length !== raw.length)
+      return blockError(table, frame, -1, "a raw frame has another length than its blocks");
     raw.set(stored);
     return undefined;
   }

@@ -100,9 +100,10 @@ export class PackStore {
   async #readRuns(targets: Float64Array | readonly number[], into: Uint8Array): Promise<number[]> {
     const left: number[] = [];
     const runs: Promise<number[]>[] = [];
-    for (let start = 0; start < targets.length; ) {
+    for (let start = 0; start < targets.length;) {
       let end = start + 1;
-      while (end < targets.length && targets[end] === targets[end - 1]! + 1 && targets[end]! % SLOTS_PER_PACK !== 0) end++;
+      while (end < targets.length && targets[end] === targets[end - 1]! + 1 && targets[end]! % SLOTS_PER_PACK !== 0)
+        end++;
       const isLong = end - start >= RUN_BLOCKS_MIN && targets[start]! >= TARGET_ADDRESS_MIN;
       if (isLong) runs.push(this.#readRun(targets[start]!, start, end - start, into));
       else for (let i = start; i < end; i++) left.push(i);

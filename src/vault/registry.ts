@@ -22,7 +22,14 @@ export type RegistryEvent =
     }
   | { kind: "volume-resized"; volume: number; sizeBytes: number; time: number }
   | { kind: "volume-deleted"; volume: number; time: number }
-  | { kind: "rolled-back"; volume: number; strand: number; parent: { strand: number; lsn: number }; sizeBytes: number; time: number }
+  | {
+      kind: "rolled-back";
+      volume: number;
+      strand: number;
+      parent: { strand: number; lsn: number };
+      sizeBytes: number;
+      time: number;
+    }
   | { kind: "bookmarked"; volume: number; name: string; lsn: number; at: number; time: number; note: string }
   | { kind: "bookmark-removed"; volume: number; name: string; time: number };
 

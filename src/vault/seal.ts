@@ -298,7 +298,11 @@ export class Sealer {
         if (weight) weight.entries++;
         else weights.set(key, { strand: run.strand, shard, entries: 1 });
       }
-      await writer.appendRun({ strand: run.strand, level: run.level, index: run.index, lsn: run.lsn, target }, 0, run.length);
+      await writer.appendRun(
+        { strand: run.strand, level: run.level, index: run.index, lsn: run.lsn, target },
+        0,
+        run.length,
+      );
     }
     return { ...(await writer.finish()), rank: 0, weights: [...weights.values()] };
   }
@@ -347,7 +351,9 @@ export class Sealer {
     for (const record of request.packs) {
       try {
         const { fingerprints } = await this.packs.directory(record.pack);
-        fingerprints.forEach((print, slot) => this.index.insert(proposalKey(print, this.options), blockAddress(record.pack, slot)));
+        fingerprints.forEach((print, slot) =>
+          this.index.insert(proposalKey(print, this.options), blockAddress(record.pack, slot)),
+        );
       } catch (error) {
         if (!isSternwayError(error)) throw error;
       }

@@ -25,7 +25,11 @@ export type SealerMessage = SealerStart | SealerCall | { kind: "stop" };
 export type SealerAnswer =
   | { id: 0; ready: true }
   | { id: number; ok: true; result: unknown }
-  | { id: number; ok: false; error: { kind: ErrorKind; message: string; facts: Record<string, string | number | boolean> } }
+  | {
+      id: number;
+      ok: false;
+      error: { kind: ErrorKind; message: string; facts: Record<string, string | number | boolean> };
+    }
   | { id: number; ok: false; defect: string };
 
 interface Pending {
@@ -60,10 +64,13 @@ export function workerSealer(_disk: Disk, options: SealerOptions): SealerRunner 
     pending.delete(answer.id);
     if (!call) return;
     if (answer.ok) call.resolve(answer.result as never);
-    else if ("error" in answer) call.reject(new SternwayError(answer.error.kind, answer.error.message, answer.error.facts));
+    else if ("error" in answer)
+      call.reject(new SternwayError(answer.error.kind, answer.error.message, answer.error.facts));
     else call.reject(new Error(`defect in the sealer: ${answer.defect}`));
   });
-  worker.addEventListener("error", (event: ErrorEvent) => fail(new Error(`the sealer's thread ended: ${event.message}`)));
+  worker.addEventListener("error", (event: ErrorEvent) =>
+    fail(new Error(`the sealer's thread ended: ${event.message}`)),
+  );
   worker.addEventListener("close", () => {
     fail(new Error("the sealer's thread has ended"));
     closed.resolve();

@@ -66,7 +66,10 @@ class RunCollector {
 
   /** Sorts by index; entries of one index keep their order, which is that of their LSNs. */
   sorted(): StretchRun {
-    assert(this.length <= STRETCH_ENTRIES_MAX, "the vault closes a journal file before it holds more entries than can be sorted");
+    assert(
+      this.length <= STRETCH_ENTRIES_MAX,
+      "the vault closes a journal file before it holds more entries than can be sorted",
+    );
     const keys = new Float64Array(this.length);
     for (let i = 0; i < this.length; i++) keys[i] = this.index[i]! * STRETCH_ENTRIES_MAX + i;
     keys.sort();
@@ -136,7 +139,9 @@ export async function readStretch(
         for (let i = 0; i < entry.count; i++) run.add(entry.firstBlock + i, entry.lsn, pages + entry.page + i);
       } else if (entry.kind === "zero" || entry.kind === "trim") {
         const page = entry.kind === "zero" ? PAGE_ZERO : PAGE_HOLE;
-        forEachPlace(entry.firstBlock, entry.count, (level, index) => collector(entry.strand, level).add(index, entry.lsn, page));
+        forEachPlace(entry.firstBlock, entry.count, (level, index) =>
+          collector(entry.strand, level).add(index, entry.lsn, page),
+        );
       }
     }
     rows.closeGroup(group.header.wall);
@@ -145,7 +150,9 @@ export async function readStretch(
     lastGroupSequence = group.header.groupSequence;
   }
   if (groups !== groupCount) {
-    throw new SternwayError("corrupt", `journal file holds ${groups} valid groups of ${groupCount}`, { fileSequence: identity.fileSequence });
+    throw new SternwayError("corrupt", `journal file holds ${groups} valid groups of ${groupCount}`, {
+      fileSequence: identity.fileSequence,
+    });
   }
   const sorted = [...runs].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, run]) => run.sorted());
   return { runs: sorted, payload: buffer, prints, rows: rows.take(), lastGroupSequence };

@@ -280,7 +280,13 @@ export class Vault {
     this.journal.pace();
   }
 
-  private async resolveIn(version: Version, strand: number, at: Lsn, firstBlock: number, count: number): Promise<Resolution> {
+  private async resolveIn(
+    version: Version,
+    strand: number,
+    at: Lsn,
+    firstBlock: number,
+    count: number,
+  ): Promise<Resolution> {
     assert(count > 0 && count <= READ_BLOCKS_MAX, "a read asks for 1 to 8,192 blocks");
     const chain = this.registry.chain(strand as never, at);
     const found = emptyResolution(firstBlock, count);
@@ -308,7 +314,7 @@ export class Vault {
 
   private async resolveAcross(version: Version, strand: number, at: Lsn, found: Resolution): Promise<void> {
     const end = found.firstBlock + found.count;
-    for (let start = found.firstBlock; start < end; ) {
+    for (let start = found.firstBlock; start < end;) {
       const next = Math.min(end, (Math.floor(start / SHARD_BLOCKS) + 1) * SHARD_BLOCKS);
       const from = start - found.firstBlock;
       const part: Resolution = {
@@ -332,7 +338,7 @@ export class Vault {
     if (!target.some(isMemoryTarget)) return await this.parts.packs.readMany(target, into);
     const work: Promise<void>[] = [];
     const stored: number[] = [];
-    for (let i = 0; i < count; ) {
+    for (let i = 0; i < count;) {
       const here = target[i]!;
       if (isMemoryTarget(here)) {
         const end = this.journalRun(version, found, i);
@@ -379,7 +385,13 @@ export class Vault {
     return end;
   }
 
-  private async fetchJournal(version: Version, found: Resolution, start: number, end: number, into: Uint8Array): Promise<void> {
+  private async fetchJournal(
+    version: Version,
+    found: Resolution,
+    start: number,
+    end: number,
+    into: Uint8Array,
+  ): Promise<void> {
     const table = tableOf(version, found.target[start]!);
     const bytes = into.subarray(start * BLOCK_SIZE, end * BLOCK_SIZE);
     await this.journal.read(table.fileSequence, table.locationOf(nodeOf(found.target[start]!)), bytes);
@@ -387,10 +399,14 @@ export class Vault {
       const block = into.subarray(i * BLOCK_SIZE, (i + 1) * BLOCK_SIZE);
       const node = nodeOf(found.target[i]!);
       if (xxh64(block, this.parts.identity.seed) === table.printOf(node)) continue;
-      throw new SternwayError("corrupt", `block ${found.firstBlock + i} is damaged in journal file ${table.fileSequence}`, {
-        block: found.firstBlock + i,
-        lsn: table.lsnOf(node),
-      });
+      throw new SternwayError(
+        "corrupt",
+        `block ${found.firstBlock + i} is damaged in journal file ${table.fileSequence}`,
+        {
+          block: found.firstBlock + i,
+          lsn: table.lsnOf(node),
+        },
+      );
     }
   }
 }

@@ -13,7 +13,12 @@ export interface DiffSide {
 }
 
 /** Ranges, sorted and merged. @param sizeBytes - of the larger side */
-export async function* diffRanges(vault: Vault, a: DiffSide, b: DiffSide, sizeBytes: number): AsyncGenerator<DiffRange, void, undefined> {
+export async function* diffRanges(
+  vault: Vault,
+  a: DiffSide,
+  b: DiffSide,
+  sizeBytes: number,
+): AsyncGenerator<DiffRange, void, undefined> {
   const blocks = Math.ceil(sizeBytes / BLOCK_SIZE);
   let open: DiffRange | undefined;
   for (const shard of candidateShards(vault, a, b)) {

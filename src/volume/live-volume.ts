@@ -34,7 +34,15 @@ export class LiveVolume {
   constructor(
     vault: Vault,
     clock: Clock,
-    start: { name: string; id: number; strand: StrandId; sizeBytes: number; lastLsn: Lsn; lastFlushLsn: Lsn; lastWriteAt: number },
+    start: {
+      name: string;
+      id: number;
+      strand: StrandId;
+      sizeBytes: number;
+      lastLsn: Lsn;
+      lastFlushLsn: Lsn;
+      lastWriteAt: number;
+    },
   ) {
     this.vault = vault;
     this.clock = clock;
@@ -64,7 +72,8 @@ export class LiveVolume {
 
   write(offset: number, data: Uint8Array, fua: boolean): Promise<void> | undefined {
     const isWhole = offset % BLOCK_SIZE === 0 && data.length % BLOCK_SIZE === 0;
-    if (!isWhole || data.length > this.writeBytesMax || this.locked.size > 0) return this.writeSlowly(offset, data, fua);
+    if (!isWhole || data.length > this.writeBytesMax || this.locked.size > 0)
+      return this.writeSlowly(offset, data, fua);
     const delay = this.vault.delayMs(data.length);
     if (delay > 0 || !this.vault.tryWrite(this.strand, offset / BLOCK_SIZE, data)) {
       return this.writeSlowly(offset, data, fua, delay);
@@ -115,7 +124,12 @@ export class LiveVolume {
     this.lastWriteAt = this.clock.wall();
   }
 
-  private async writeSlowly(offset: number, data: Uint8Array, fua: boolean, delayMs = this.vault.delayMs(data.length)): Promise<void> {
+  private async writeSlowly(
+    offset: number,
+    data: Uint8Array,
+    fua: boolean,
+    delayMs = this.vault.delayMs(data.length),
+  ): Promise<void> {
     if (delayMs > 0) await this.clock.sleep(delayMs);
     let done = 0;
     while (done < data.length) {
@@ -126,7 +140,9 @@ export class LiveVolume {
       const check = (length: number): void => this.checkStill(at, length);
       if (inBlock > 0 || left < BLOCK_SIZE) {
         const part = Math.min(left, BLOCK_SIZE - inBlock);
-        await this.mergeBlock(Math.floor(at / BLOCK_SIZE), inBlock, data.subarray(done, done + part), () => check(part));
+        await this.mergeBlock(Math.floor(at / BLOCK_SIZE), inBlock, data.subarray(done, done + part), () =>
+          check(part),
+        );
         done += part;
         continue;
       }
@@ -266,9 +282,13 @@ class LiveDevice implements WritableDevice {
 export function checkRange(offset: number, length: number, sizeBytes: number): void {
   const isOnGrid = offset >= 0 && length > 0 && offset % SECTOR_SIZE === 0 && length % SECTOR_SIZE === 0;
   if (isOnGrid && offset + length <= sizeBytes) return;
-  throw new SternwayError("invalid", `bytes ${offset} to ${offset + length} are not whole sectors within ${sizeBytes} bytes`, {
-    offset,
-    length,
-    sizeBytes,
-  });
+  throw new SternwayError(
+    "invalid",
+    `bytes ${offset} to ${offset + length} are not whole sectors within ${sizeBytes} bytes`,
+    {
+      offset,
+      length,
+      sizeBytes,
+    },
+  );
 }

@@ -5,7 +5,8 @@ import { SternwayError } from "../base/errors.ts";
 import { formatTime, lsn, parseDuration, parseTime } from "../base/units.ts";
 import type { Moment } from "./volumes.ts";
 
-export const MOMENT_FORMS = "now, lsn:123, bookmark:NAME, an age like -15m or -2h30m, or a time like 2026-11-20T21:31:05Z";
+export const MOMENT_FORMS =
+  "now, lsn:123, bookmark:NAME, an age like -15m or -2h30m, or a time like 2026-11-20T21:31:05Z";
 
 /** @throws invalid: not a moment, with the accepted forms in its message */
 export function parseMoment(text: string): Moment {

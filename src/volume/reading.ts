@@ -31,7 +31,13 @@ export async function readAt(
   return bytes.subarray(skip, skip + length);
 }
 
-export async function extentsAt(vault: Vault, strand: number, at: Lsn, offset: number, length: number): Promise<Extent[]> {
+export async function extentsAt(
+  vault: Vault,
+  strand: number,
+  at: Lsn,
+  offset: number,
+  length: number,
+): Promise<Extent[]> {
   const end = offset + length;
   const extents: Extent[] = [];
   const add = (until: number, kind: Extent["kind"]): void => {

@@ -239,17 +239,28 @@ class VolumeSet implements Volumes {
 
   async bookmark(name: string, bookmarkName: string, at: Moment, note: string): Promise<Bookmark> {
     checkName(bookmarkName);
-    if (Buffer.byteLength(note) > NOTE_BYTES_MAX) throw new SternwayError("invalid", `a note has at most ${NOTE_BYTES_MAX} bytes`);
+    if (Buffer.byteLength(note) > NOTE_BYTES_MAX)
+      throw new SternwayError("invalid", `a note has at most ${NOTE_BYTES_MAX} bytes`);
     const volume = this.liveOf(name);
-    const resolved =
-      at.kind === "now" ? { lsn: await volume.flush(), time: this.now() } : await this.resolve(name, at);
+    const resolved = at.kind === "now" ? { lsn: await volume.flush(), time: this.now() } : await this.resolve(name, at);
     await this.vault.mark(() => {
       const record = this.record(name);
       if (record.bookmarks.some((bookmark) => bookmark.name === bookmarkName)) {
-        throw new SternwayError("conflict", `volume ${name} has a bookmark ${bookmarkName} already: remove it first or choose another name`);
+        throw new SternwayError(
+          "conflict",
+          `volume ${name} has a bookmark ${bookmarkName} already: remove it first or choose another name`,
+        );
       }
       const { lsn: moment, time } = resolved;
-      return { kind: "bookmarked", volume: record.id, name: bookmarkName, lsn: moment, at: time, time: this.now(), note };
+      return {
+        kind: "bookmarked",
+        volume: record.id,
+        name: bookmarkName,
+        lsn: moment,
+        at: time,
+        time: this.now(),
+        note,
+      };
     });
     return this.bookmarks(name).find((bookmark) => bookmark.name === bookmarkName)!;
   }
@@ -270,7 +281,11 @@ class VolumeSet implements Volumes {
     if (!Number.isInteger(bucketCount) || bucketCount < 1 || bucketCount > BUCKETS_MAX) {
       throw new SternwayError("invalid", `a timeline has 1 to ${BUCKETS_MAX} intervals, not ${bucketCount}`);
     }
-    if (to <= from) throw new SternwayError("invalid", `the timeline ends (${formatTime(to)}) before it begins (${formatTime(from)})`);
+    if (to <= from)
+      throw new SternwayError(
+        "invalid",
+        `the timeline ends (${formatTime(to)}) before it begins (${formatTime(from)})`,
+      );
     const buckets = await timelineOf(this.vault.history, record, from, to, bucketCount, this.now());
     return { from, to, buckets, marks: marksOf(record).filter((mark) => mark.time >= from && mark.time < to) };
   }
@@ -336,7 +351,10 @@ class VolumeSet implements Volumes {
       }
       case "lsn":
         if (moment.lsn > this.vault.lastLsn) {
-          throw new SternwayError("not_found", `lsn ${moment.lsn} lies in the future: the newest is ${this.vault.lastLsn}`);
+          throw new SternwayError(
+            "not_found",
+            `lsn ${moment.lsn} lies in the future: the newest is ${this.vault.lastLsn}`,
+          );
         }
         return inHistory(record, moment.lsn, `lsn ${moment.lsn}`);
       case "time":
@@ -370,7 +388,9 @@ class VolumeSet implements Volumes {
       attached: volume?.attached ?? 0,
       bookmarkCount: record.bookmarks.length,
       ...(origin && record.origin ? { origin: { volume: origin.name, lsn: record.origin.lsn } } : {}),
-      ...(rolledBack ? { rolledBack: { toLsn: rolledBack.rolledBackTo!, atLsn: rolledBack.fromLsn, at: rolledBack.time } } : {}),
+      ...(rolledBack
+        ? { rolledBack: { toLsn: rolledBack.rolledBackTo!, atLsn: rolledBack.fromLsn, at: rolledBack.time } }
+        : {}),
     };
   }
 }
@@ -379,17 +399,23 @@ class VolumeSet implements Volumes {
 function inHistory(record: VolumeRecord, at: Lsn, text: string): Lsn {
   if (at >= record.createdLsn) return at;
   const oldest = `lsn:${record.createdLsn} (${formatTime(record.createdAt)})`;
-  throw new SternwayError("not_found", `${text} lies before the history of volume ${record.name}: its oldest moment is ${oldest}`, {
-    volume: record.name,
-    oldestLsn: record.createdLsn,
-    oldestTime: formatTime(record.createdAt),
-  });
+  throw new SternwayError(
+    "not_found",
+    `${text} lies before the history of volume ${record.name}: its oldest moment is ${oldest}`,
+    {
+      volume: record.name,
+      oldestLsn: record.createdLsn,
+      oldestTime: formatTime(record.createdAt),
+    },
+  );
 }
 
 function noBookmark(record: VolumeRecord, name: string): SternwayError {
   const known = record.bookmarks.map((bookmark) => bookmark.name).join(", ");
   const hint = known === "" ? "it has none" : `it has ${known}`;
-  return new SternwayError("not_found", `volume ${record.name} has no bookmark ${name}: ${hint}`, { volume: record.name });
+  return new SternwayError("not_found", `volume ${record.name} has no bookmark ${name}: ${hint}`, {
+    volume: record.name,
+  });
 }
 
 function checkName(name: string): void {
