@@ -6,7 +6,17 @@ test("x", async () => {
   const t = performance.now();
   const bad: string[] = [];
   for (const seed of seeds) {
-    try { const s = await crashRun(seed); if (one) console.log(s); } catch (e) { bad.push((e as Error).message.split("\n").slice(0, one ? 60 : 6).join("\n")); }
+    try {
+      const s = await crashRun(seed);
+      if (one) console.log(s);
+    } catch (e) {
+      bad.push(
+        (e as Error).message
+          .split("\n")
+          .slice(0, one ? 60 : 6)
+          .join("\n"),
+      );
+    }
   }
   console.log(bad.length, "bad of", seeds.length, (performance.now() - t) / seeds.length, "ms each");
   for (const b of bad.slice(0, 6)) console.log(b);

@@ -190,18 +190,19 @@ describe("libnbd", () => {
       const then = await lsnOf("map");
       await run("qemu-io", "-f", "raw", "-c", "discard 1M 512k", "-c", "write -P 2 8M 4k", "-c", "flush", uri);
       expect((await run("nbdinfo", "--size", uri)).trim()).toBe(String(16 * MIB));
-      const list = JSON.parse(await run("nbdinfo", "--json", "--list", daemon.uri("").replace(/\?/, "?")));
+      const list = JSON.parse(await run("nbdinfo", "--json", "--list", daemon.uri("")));
       expect(list.exports.map((each: Record<string, unknown>) => each["export-name"])).toContain("map");
       const map = async (name: string): Promise<number[][]> =>
         JSON.parse(await run("nbdinfo", "--json", "--map", daemon.uri(name))).map(
           (each: { offset: number; length: number; type: number }) => [each.offset, each.length, each.type],
         );
+      // 3: hole, 0: data, 2: zeroes that stay allocated, which is what qemu asks for without -u.
       expect(await map(`map@lsn:${then}`)).toEqual([
         [0, MIB, 3],
         [MIB, MIB, 0],
         [2 * MIB, 2 * MIB, 3],
-        [4 * MIB, MIB, expect.any(Number)],
-        ...(await map(`map@lsn:${then}`)).slice(4),
+        [4 * MIB, MIB, 2],
+        [5 * MIB, 11 * MIB, 3],
       ]);
       const now = await map("map");
       const typeAt = (offset: number): number | undefined =>

@@ -67,7 +67,9 @@ for (const end of ["asked to stop", "killed"] as const) {
       else expect((await daemon.stop()).code).toBe(0);
       const results = await Promise.all(clients);
       expect(performance.now() - from).toBeLessThan(CLIENTS_END_MS_MAX);
-      expect(results.filter(({ code }) => code === 0)).toEqual([]);
+      // The other two end their loops only when a copy failed.
+      expect(results[0]?.code).not.toBe(0);
+      for (const { err } of results) expect(err).not.toBe("");
       await using again = await DaemonProcess.start(dataDir);
       expect(again.startMs).toBeLessThan(START_MS_MAX);
       expect((await again.stop()).code).toBe(0);

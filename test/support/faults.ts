@@ -37,7 +37,13 @@ export function injectErrors(disk: SimulatedDisk, random: Random): void {
     if (profile === 0) disk.inject({ effect: "EIO", operations: ["write-through"], skip, times: 1 });
     else if (profile === 1) {
       const { operations, path } = SEALING[random.below(SEALING.length)]!;
-      disk.inject({ effect: "EIO", operations: [operations[random.below(operations.length)]!], path, skip: skip % 15, times });
+      disk.inject({
+        effect: "EIO",
+        operations: [operations[random.below(operations.length)]!],
+        path,
+        skip: skip % 15,
+        times,
+      });
     } else disk.inject({ effect: "EIO", operations: [OPERATIONS[random.below(OPERATIONS.length)]!], skip, times });
   }
 }
@@ -62,6 +68,9 @@ export function flipBits(disk: SimulatedDisk, random: Random): void {
   }
 }
 
-/** What clients of a failing disk may be told. */
+/** What clients of a disk with errors may be told: nothing is damaged, only out of reach. */
+export const isUnavailable = (error: unknown): boolean => isSternwayError(error, "unavailable");
+
+/** What clients of a lying disk may be told. */
 export const isTold = (error: unknown): boolean =>
   isSternwayError(error) && (error.kind === "unavailable" || error.kind === "corrupt" || error.kind === "not_found");

@@ -114,7 +114,7 @@ export class VaultModel {
   /** Content of one block of a strand at an LSN, its ancestors included. */
   block(strand: number, lsn: number, block: number): Uint8Array {
     let limit = lsn;
-    for (let id: number | undefined = strand; id !== undefined; ) {
+    for (let id: number | undefined = strand; id !== undefined;) {
       const here = this.strands.get(id);
       if (!here) break;
       const version = here.blocks.get(block)?.findLast((candidate) => candidate.lsn <= limit);

@@ -129,8 +129,12 @@ export class Workload {
     if (!range) return;
     const data = this.content(range.start, range.end - range.start);
     const fua = this.random.below(8) === 0;
-    await this.change(volume, range, fua, () => device.write(range.start, data, fua), (at) =>
-      data.subarray(at - range.start, at - range.start + SECTOR),
+    await this.change(
+      volume,
+      range,
+      fua,
+      () => device.write(range.start, data, fua),
+      (at) => data.subarray(at - range.start, at - range.start + SECTOR),
     );
   }
 
@@ -187,7 +191,11 @@ export class Workload {
     const bytes = await device.read(offset, length);
     same(bytes, expected, `volume ${volume.name} at LSN ${at} (now), offset ${offset}, strand ${strand}`);
     for (const [sector, data] of idle) {
-      same(bytes.subarray(sector - offset, sector - offset + SECTOR), data, `the client's own sector at ${sector} of ${volume.name}`);
+      same(
+        bytes.subarray(sector - offset, sector - offset + SECTOR),
+        data,
+        `the client's own sector at ${sector} of ${volume.name}`,
+      );
     }
   }
 
@@ -235,7 +243,12 @@ export class Workload {
           const grown = this.random.below(2) === 0 ? size + change : size - change;
           await this.volumes.resize(volume.name, Math.max(SECTOR, grown), { force });
         } else if (dice < 9 || volume.bookmarks.size === 0) {
-          await this.volumes.bookmark(volume.name, name, { kind: this.random.below(2) === 0 ? "now" : "lsn", lsn: moment as never }, "");
+          await this.volumes.bookmark(
+            volume.name,
+            name,
+            { kind: this.random.below(2) === 0 ? "now" : "lsn", lsn: moment as never },
+            "",
+          );
         } else {
           await this.volumes.removeBookmark(volume.name, [...volume.bookmarks.keys()][0]!);
         }
@@ -263,7 +276,8 @@ export class Workload {
       this.answered++;
     } catch (error) {
       // Attached volumes, volumes that went away, and moments or ranges that another change made impossible.
-      const rival = isSternwayError(error) && (error.kind === "conflict" || error.kind === "not_found" || error.kind === "invalid");
+      const rival =
+        isSternwayError(error) && (error.kind === "conflict" || error.kind === "not_found" || error.kind === "invalid");
       const isFault = this.options.mayFail?.(error) === true;
       if (!rival && !isFault) throw error;
       if (isFault) {
@@ -331,7 +345,7 @@ export class Workload {
   /** Bytes of a write: block by block unique, repeated, zero or incompressible. */
   private content(offset: number, length: number): Uint8Array {
     const bytes = new Uint8Array(length);
-    for (let at = 0; at < length; ) {
+    for (let at = 0; at < length;) {
       const part = Math.min(BLOCK - ((offset + at) % BLOCK), length - at);
       const into = bytes.subarray(at, at + part);
       const dice = this.random.below(10);
@@ -369,4 +383,5 @@ export function same(actual: Uint8Array, expected: Uint8Array, what: string): vo
   );
 }
 
-const wordAt = (bytes: Uint8Array, at: number): string => Buffer.from(bytes.subarray(at - (at % 4), at - (at % 4) + 4)).toString("hex");
+const wordAt = (bytes: Uint8Array, at: number): string =>
+  Buffer.from(bytes.subarray(at - (at % 4), at - (at % 4) + 4)).toString("hex");

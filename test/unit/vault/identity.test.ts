@@ -24,12 +24,12 @@ describe("openIdentity()", () => {
     expect(Buffer.compare(a.id, b.id)).not.toBe(0);
   });
 
-  test("keeps seeds that begin with zeroes", async () => {
+  test("keeps seeds and ids that begin with zeroes", async () => {
     const disk = new MemoryDisk();
-    await open(disk);
-    const stored = JSON.parse(new TextDecoder().decode(disk.files.get("/v/vault.json"))) as Record<string, unknown>;
-    disk.files.set("/v/vault.json", new TextEncoder().encode(JSON.stringify({ ...stored, seed: "000000000000000a" })));
-    expect((await open(disk)).seed).toBe(10n);
+    const low = { ...seededRandom(1), bytes: (length: number) => new Uint8Array(length).fill(7, 0, 1) };
+    const made = await openIdentity(disk, "/v", low, MIB, true);
+    expect(made.seed).toBe(7n);
+    expect((await open(disk)).seed).toBe(7n);
   });
 
   test("makes none for a folder that is only read", async () => {
