@@ -47,7 +47,7 @@ const DOORS: Record<string, readonly string[]> = {
   journal: ["journal.ts", "format.ts", "recover.ts", "scan.ts", "slots.ts"],
   catalog: ["catalog.ts"],
   vault: ["vault.ts", "map.ts", "history.ts", "open-vault.ts", "registry.ts", "sealer-worker.ts"],
-  volume: ["volumes.ts", "volume-set.ts", "moment.ts", "export-name.ts"],
+  volume: ["volumes.ts", "volume-set.ts", "vault-volumes.ts", "moment.ts", "export-name.ts"],
   sources: ["import.ts", "nbd-target.ts"],
   restore: ["restore.ts", "stream.ts", "nbd-exports.ts"],
   api: ["app.ts", "http-server.ts"],

@@ -11,9 +11,10 @@ import { registerHistoryRoutes } from "./history-routes.ts";
 import { registerImageRoutes } from "./image-routes.ts";
 import { allowedMethods, failedValidation, problemResponse, unknownRoute } from "./problems.ts";
 import { registerTimelineRoutes } from "./timeline-routes.ts";
+import { registerVaultRoutes } from "./vault-routes.ts";
 import { registerVolumeRoutes } from "./volume-routes.ts";
 
-export type { ApiContext, ApiEnv, Appliance } from "./appliance.ts";
+export type { ApiContext, ApiEnv, Appliance, VaultAdmin } from "./appliance.ts";
 export { listenHttp, type HttpAddress, type HttpListener } from "./http-server.ts";
 
 /** Answers one request. Never rejects. */
@@ -27,6 +28,7 @@ export function createApi(context: ApiContext): Answer {
   registerTimelineRoutes(app, context);
   registerImageRoutes(app, context);
   registerHistoryRoutes(app, context);
+  registerVaultRoutes(app, context);
   registerApplianceRoutes(app, context);
   // Answered by the route of GET; registered so that the document lists it.
   app.openAPIRegistry.registerPath(routes.headImage);

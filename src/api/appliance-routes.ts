@@ -26,6 +26,7 @@ export function registerApplianceRoutes(app: OpenAPIHono<ApiEnv>, context: ApiCo
   app.openapi(routes.startCheck, async (c) => {
     const request = c.req.valid("json");
     if (request.volume !== undefined) context.volumes.get(request.volume);
+    if (request.vault !== undefined) await appliance.vaults.show(request.vault);
     const body = await lineStream(checkLines(context, request), context.log);
     return c.body(body, 200, { "content-type": LINES_TYPE });
   });
@@ -54,7 +55,7 @@ export function registerApplianceRoutes(app: OpenAPIHono<ApiEnv>, context: ApiCo
 async function* checkLines(context: ApiContext, request: CheckRequest): AsyncGenerator<CheckLine> {
   const { catalog, log } = context;
   const stop = new AbortController();
-  const subject = request.volume ?? "vault";
+  const subject = request.volume ?? request.vault ?? "all vaults";
   const recorded = (work: () => number | undefined | void): number | undefined => {
     try {
       return work() ?? undefined;

@@ -1,19 +1,44 @@
 /** What the API needs besides volumes; the daemon implements it. */
 import type { Catalog } from "../catalog/catalog.ts";
-import type { CheckLine, CheckRequest, DiskList, Health, VaultStatus } from "../contract/contract.ts";
+import type {
+  CheckLine,
+  CheckRequest,
+  DiskList,
+  Health,
+  VaultKey,
+  VaultStatus,
+  WireVault,
+} from "../contract/contract.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Volumes } from "../volume/volumes.ts";
 
 export interface Appliance {
   health(): Health;
+  /** Of the vault `default`. @throws unavailable: it is not open */
   vault(): Promise<VaultStatus>;
+  vaults: VaultAdmin;
   disks(): Promise<DiskList>;
   /**
-   * Verifies the vault beside its service; ends with a line `end`. Aborting the signal stops it.
+   * Verifies the vaults beside their service; ends with a line `end`. Aborting the signal stops it.
    * @throws conflict: another check runs; not_found: no such volume
    */
   check(request: CheckRequest, signal: AbortSignal): AsyncIterable<Exclude<CheckLine, { line: "failed" }>>;
+}
+
+/** Every method throws not_found for an unknown vault. */
+export interface VaultAdmin {
+  /** `default` first, then by name. */
+  list(): Promise<WireVault[]>;
+  show(name: string): Promise<WireVault>;
+  /** Makes and opens one. @param key - encrypted for this key; plain without @throws conflict: the name is taken, or there are too many */
+  create(name: string, key: VaultKey | undefined): Promise<WireVault>;
+  /** Closes one and lets go of its key. @throws conflict: it is closed already, or in use without force */
+  lock(name: string, options: { force?: boolean }): Promise<WireVault>;
+  /** Opens a closed one. @throws denied: the key is wrong or missing; conflict: it is open; corrupt, not_found, unavailable: why it stays closed */
+  unlock(name: string, key: VaultKey | undefined): Promise<WireVault>;
+  /** Takes one that is gone off the list. @throws conflict: it is not gone */
+  forget(name: string): Promise<void>;
 }
 
 /** Everything that the routes work with. */

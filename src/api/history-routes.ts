@@ -33,8 +33,8 @@ export function registerHistoryRoutes(app: OpenAPIHono<ApiEnv>, context: ApiCont
 
   app.openapi(routes.createBranch, async (c) => {
     const { name } = c.req.valid("param");
-    const { name: newName, at } = c.req.valid("json");
-    const info = await volumes.branch(name, parseMoment(at), newName);
+    const { name: newName, at, vault } = c.req.valid("json");
+    const info = await volumes.branch(name, parseMoment(at), newName, vault === undefined ? {} : { vault });
     const message = `volume ${newName} was branched off ${name} at ${at}`;
     recordEvent(context, { level: "info", kind: "volume-branched", subject: newName, message });
     return c.json(wireVolume(info), 201, { location: `/v1/volumes/${newName}` });

@@ -18,9 +18,9 @@ export function registerVolumeRoutes(app: OpenAPIHono<ApiEnv>, context: ApiConte
   });
 
   app.openapi(routes.createVolume, async (c) => {
-    const { name, sizeBytes } = c.req.valid("json");
-    const info = await volumes.create(name, sizeBytes);
-    tell("volume-created", name, `volume ${name} was created with ${formatSize(sizeBytes)}`);
+    const { name, sizeBytes, vault } = c.req.valid("json");
+    const info = await volumes.create(name, sizeBytes, vault === undefined ? {} : { vault });
+    tell("volume-created", name, `volume ${name} was created with ${formatSize(sizeBytes)} in vault ${info.vault}`);
     return c.json(wireVolume(info), 201, { location: `/v1/volumes/${name}` });
   });
 

@@ -44,3 +44,14 @@ export async function untilDetached(client: Client, volume: string, attachedMax:
     await clock.sleep(POLL_MS);
   }
 }
+
+/** The identity of the vault that holds a volume. @throws unavailable: the vault is closed */
+export async function vaultIdOf(client: Client, volume: string): Promise<string> {
+  const { vault } = await client.volume(volume);
+  const { status, state } = await client.vaultNamed(vault);
+  if (status) return status.id;
+  throw new SternwayError("unavailable", `vault ${vault}, which holds volume ${volume}, is ${state}`, {
+    volume,
+    vault,
+  });
+}

@@ -11,10 +11,11 @@ export function registerBranch(program: Command, context: Context): void {
       .description("a new writable volume that starts as another at a moment, at once and sharing all blocks")
       .argument("<volume@moment>", "where it starts")
       .argument("<new>", "the new volume's name")
-      .action(async (from: string, name: string, _options, command: Command) => {
+      .option("--vault <name>", "the vault it is expected in; a branch stays in its volume's vault")
+      .action(async (from: string, name: string, options: { vault?: string }, command: Command) => {
         const run = invocation(context, command);
         const { volume, at } = splitExport(from);
-        const made = await run.client().branch(volume, at, name);
+        const made = await run.client().branch(volume, at, name, options);
         run.print(made, volumeFacts(made));
       }),
     "sternway branch web1@-1h web1-trial",

@@ -11,8 +11,9 @@ export function registerCheck(program: Command, context: Context): void {
   examples(
     program
       .command("check")
-      .description("verify the vault and report each damaged place; exit code 6 when there is any")
+      .description("verify the vaults and report each damaged place; exit code 6 when there is any")
       .option("--volume <name>", "only what this volume needs")
+      .option("--vault <name>", "only this vault")
       .option("--quick", "structure and checksums of metadata; no block is read")
       .action(async (request: CheckRequest, command: Command) => {
         const run = invocation(context, command);

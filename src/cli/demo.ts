@@ -6,7 +6,7 @@ import { SternwayError } from "../base/errors.ts";
 import { formatSize } from "../base/units.ts";
 import { createClient, type Client } from "../contract/client.ts";
 import { restoreTo } from "../restore/restore.ts";
-import { connectPast } from "./blocks.ts";
+import { connectPast, vaultIdOf } from "./blocks.ts";
 import { examples, invocation, type Context, type Invocation } from "./context.ts";
 import { startDemoDaemon } from "./demo-daemon.ts";
 import {
@@ -26,7 +26,8 @@ const VOLUME = "demo";
 const SIZE_BYTES = 256 * 2 ** 20;
 /** Says that a folder was made by the demo and may be emptied by it. */
 const MARKER = ".sternway-demo";
-const DEFAULT_DIR = join("var", "demo");
+/** Not inside `var`, which people give to `serve`: a store wants its folder to itself. */
+const DEFAULT_DIR = "var-demo";
 
 const FIRST_FILES = {
   "letter.txt": "Dear reader, this disk is going to be damaged in a moment.\n",
@@ -163,12 +164,12 @@ async function steps(
 
 /** Restores the disk as of a moment to a file, as a person would, and lets the file system's tools judge it. */
 async function inspect(client: Client, disk: DemoDisk, at: string): Promise<DiskState> {
-  const [moment, vault] = await Promise.all([client.resolve(VOLUME, at), client.vault()]);
+  const [moment, vaultId] = await Promise.all([client.resolve(VOLUME, at), vaultIdOf(client, VOLUME)]);
   const image = join(disk.scratch, "look.img");
   const device = await connectPast(disk.socketPath, `${VOLUME}@lsn:${moment.lsn}`);
   try {
     await restoreTo({
-      source: { device, vault: vault.id, volume: VOLUME, lsn: moment.lsn },
+      source: { device, vault: vaultId, volume: VOLUME, lsn: moment.lsn },
       target: image,
       fresh: true,
     });

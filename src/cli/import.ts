@@ -14,6 +14,7 @@ import { showSeconds } from "./text.ts";
 
 interface ImportOptions {
   create: boolean;
+  vault?: string;
   bookmark?: string;
   force?: boolean;
   progress?: boolean;
@@ -27,6 +28,7 @@ export function registerImport(program: Command, context: Context): void {
       .argument("<source>", "a file or block device; it is only read")
       .argument("[volume]", "default: the source's name without its extension")
       .option("--no-create", "fail when the volume does not exist, instead of creating it with the source's size")
+      .option("--vault <name>", "the vault that takes a new volume (default: default)")
       .option("--bookmark <name>", "name the moment at which the copy is complete")
       .option("--force", "although a client is attached to the volume, or the source is mounted")
       .option("--progress", "show progress where standard error is no terminal, too")
@@ -110,7 +112,8 @@ async function volumeFor(
   } catch (error) {
     if (!isSternwayError(error, "not_found") || !options.create) throw error;
   }
-  const volume = await client.createVolume(name, facts.volumeBytes);
+  const { vault } = options;
+  const volume = await client.createVolume(name, facts.volumeBytes, vault === undefined ? {} : { vault });
   if (!run.json) run.terminal.err(`created volume ${name}, ${formatSize(volume.sizeBytes)}\n`);
   return { volume, created: true };
 }

@@ -20,6 +20,7 @@ import { registerServe } from "./serve.ts";
 import { registerStatus } from "./status.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
 import { registerTimeline } from "./timeline.ts";
+import { registerVault } from "./vault.ts";
 import { registerVolume } from "./volume.ts";
 
 export type { CliServices, ServeAddresses } from "./context.ts";
@@ -46,6 +47,7 @@ export function buildProgram(services: CliServices, terminal: Terminal): Command
   registerServe(program, context);
   registerDemo(program, context);
   registerStatus(program, context);
+  registerVault(program, context);
   registerVolume(program, context);
   registerImport(program, context);
   registerTimeline(program, context);

@@ -6,7 +6,7 @@ import { formatSize } from "../base/units.ts";
 import { restoreTo, sidecarPath, type RestoreReport } from "../restore/restore.ts";
 import { streamTo } from "../restore/stream.ts";
 import { MOMENT_HELP, integerArgument, splitExport } from "./arguments.ts";
-import { connectPast } from "./blocks.ts";
+import { connectPast, vaultIdOf } from "./blocks.ts";
 import { examples, invocation, type Context, type Invocation } from "./context.ts";
 import { meter } from "./progress.ts";
 import { interruptible } from "./terminal.ts";
@@ -60,7 +60,8 @@ async function restore(
 ): Promise<void> {
   const { volume, at } = splitExport(from);
   const client = run.client();
-  const [moment, vault] = await Promise.all([client.resolve(volume, at), client.vault()]);
+  const moment = await client.resolve(volume, at);
+  const vaultId = await vaultIdOf(client, volume);
   // By LSN, so that what is read is what was resolved, however long it takes.
   const device = await connectPast(run.blockSocket(), `${volume}@lsn:${moment.lsn}`);
   const progress = meter(run.terminal, options.progress === true);
@@ -79,7 +80,7 @@ async function restore(
       return;
     }
     const report = await restoreTo({
-      source: { device, vault: vault.id, volume, lsn: moment.lsn },
+      source: { device, vault: vaultId, volume, lsn: moment.lsn },
       target: options.to,
       verify: options.verify,
       inFlight: options.inFlight,

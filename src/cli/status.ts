@@ -1,42 +1,29 @@
 /** `sternway status`: how the appliance itself stands. */
 import type { Command } from "commander";
-import { formatSize } from "../base/units.ts";
-import type { Health, VaultStatus } from "../contract/contract.ts";
+import type { Health, WireVault } from "../contract/contract.ts";
 import { examples, invocation, type Context } from "./context.ts";
-import { count, facts, showTime } from "./text.ts";
+import { facts, showTime } from "./text.ts";
+import { vaultFacts } from "./vault.ts";
 
 export function registerStatus(program: Command, context: Context): void {
   examples(
     program
       .command("status")
-      .description("how the appliance and its vault stand")
+      .description("how the appliance and its vaults stand")
       .action(async (_options, command: Command) => {
         const run = invocation(context, command);
         const client = run.client();
-        const [health, vault] = await Promise.all([client.health(), client.vault()]);
-        run.print({ health, vault }, statusFacts(health, vault));
+        const [health, vaults] = await Promise.all([client.health(), client.vaults()]);
+        run.print({ health, vaults }, statusText(health, vaults));
       }),
     "sternway status",
   );
 }
 
-function statusFacts(health: Health, vault: VaultStatus): string {
-  const lag = vault.lastLsn - vault.sealedLsn;
-  return facts([
+function statusText(health: Health, vaults: readonly WireVault[]): string {
+  const appliance: [string, string][] = [
     ["appliance", `${health.status}, version ${health.version}, since ${showTime(health.startedAt)}`],
-    ...health.reasons.map((reason) => ["", reason] as const),
-    ["vault", `${vault.id}, ${vault.state}, epoch ${vault.epoch}`],
-    ...(vault.reason === undefined ? [] : [["", vault.reason] as const]),
-    ["volumes", String(vault.volumeCount)],
-    [
-      "history",
-      `lsn ${vault.lastLsn}, durable up to ${vault.durableLsn}, sealed up to ${vault.sealedLsn}${lag > 0 ? ` (${lag} behind)` : ""}`,
-    ],
-    ["journal", `${formatSize(vault.journalUsedBytes)} of ${formatSize(vault.journalSizeBytes)} in use`],
-    [
-      "stored",
-      `${formatSize(vault.storedBytes)} in ${count(vault.packCount, "pack")} and ${count(vault.layerCount, "layer")}`,
-    ],
-    ["free", `${formatSize(vault.freeBytes)} of ${formatSize(vault.totalBytes)}`],
-  ]);
+    ...health.reasons.map((reason): [string, string] => ["", reason]),
+  ];
+  return facts([...appliance, ...vaults.flatMap(vaultFacts)]);
 }

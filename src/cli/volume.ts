@@ -1,7 +1,7 @@
 /** `sternway volume create|list|show|resize|delete` */
 import type { Command } from "commander";
 import { formatSize } from "../base/units.ts";
-import type { WireVolume } from "../contract/contract.ts";
+import type { WireVault, WireVolume } from "../contract/contract.ts";
 import { sizeArgument } from "./arguments.ts";
 import { examples, invocation, type Context } from "./context.ts";
 import { count, facts, showTime, table } from "./text.ts";
@@ -15,12 +15,14 @@ export function registerVolume(program: Command, context: Context): void {
       .description("create an empty volume")
       .argument("<name>", "1 to 64 of a-z A-Z 0-9 . _ -")
       .argument("<size>", "such as 10G", sizeArgument)
-      .action(async (name: string, sizeBytes: number, _options, command: Command) => {
+      .option("--vault <name>", "the vault that takes it (default: default)")
+      .action(async (name: string, sizeBytes: number, options: { vault?: string }, command: Command) => {
         const run = invocation(context, command);
-        const created = await run.client().createVolume(name, sizeBytes);
+        const created = await run.client().createVolume(name, sizeBytes, options);
         run.print(created, `created ${name}, ${formatSize(created.sizeBytes)}: write to it as NBD export ${name}\n`);
       }),
     "sternway volume create web1 10G --data /srv/sternway",
+    "sternway volume create pay1 10G --vault payroll",
   );
 
   examples(
@@ -29,11 +31,11 @@ export function registerVolume(program: Command, context: Context): void {
       .description("list the volumes")
       .action(async (_options, command: Command) => {
         const run = invocation(context, command);
-        const volumes = await run.client().volumes();
-        run.print(
-          { volumes },
-          volumes.length === 0 ? "no volumes yet: `sternway volume create NAME SIZE`\n" : volumeTable(volumes),
-        );
+        const client = run.client();
+        const [volumes, vaults] = await Promise.all([client.volumes(), client.vaults()]);
+        const listed =
+          volumes.length === 0 ? "no volumes yet: `sternway volume create NAME SIZE`\n" : volumeTable(volumes);
+        run.print({ volumes }, listed + notListed(vaults));
       }),
     "sternway volume list",
     "sternway volume list --json",
@@ -87,6 +89,7 @@ function volumeTable(volumes: readonly WireVolume[]): string {
     [
       { title: "name" },
       { title: "size", align: "right" },
+      { title: "vault" },
       { title: "last lsn", align: "right" },
       { title: "clients", align: "right" },
       { title: "last written" },
@@ -94,6 +97,7 @@ function volumeTable(volumes: readonly WireVolume[]): string {
     volumes.map((info) => [
       info.name,
       formatSize(info.sizeBytes),
+      info.vault,
       String(info.lastLsn),
       String(info.attached),
       info.lastWriteAt.replace(/\.\d+Z$/, "Z"),
@@ -101,11 +105,23 @@ function volumeTable(volumes: readonly WireVolume[]): string {
   );
 }
 
+/** A vault that is closed takes its volumes with it: the list must not look as if they were gone. */
+function notListed(vaults: readonly WireVault[]): string {
+  const closed = vaults.filter((vault) => vault.status === undefined && vault.volumes.length > 0);
+  return closed
+    .map(
+      ({ name, state, volumes }) =>
+        `not listed: ${count(volumes.length, "volume")} of vault ${name}, which is ${state}\n`,
+    )
+    .join("");
+}
+
 /** The page of one volume; also printed by `branch`. */
 export function volumeFacts(info: WireVolume): string {
   return facts([
     ["name", info.name],
     ["size", `${formatSize(info.sizeBytes)} (${info.sizeBytes} bytes)`],
+    ["vault", info.vault],
     ["created", `${showTime(info.createdAt)}, lsn ${info.createdLsn}`],
     ...(info.origin === undefined ? [] : [["branch of", `${info.origin.volume}@lsn:${info.origin.lsn}`] as const]),
     ["last written", `${showTime(info.lastWriteAt)}, lsn ${info.lastLsn}`],

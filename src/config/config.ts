@@ -143,7 +143,7 @@ function knownKeys(path: readonly PropertyKey[]): string[] {
   let schema: z.core.$ZodType = configSchema;
   for (const part of ["", ...path]) {
     const shape: Record<string, z.core.$ZodType> | undefined = schema instanceof z.ZodObject ? schema.shape : undefined;
-    if (part !== "") schema = shape?.[String(part)] ?? z.never();
+    if (part !== "") schema = schema instanceof z.ZodRecord ? schema.valueType : (shape?.[String(part)] ?? z.never());
     while (schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault || schema instanceof z.ZodOptional) {
       schema = schema.unwrap();
     }

@@ -97,6 +97,16 @@ export const configSchema = z.strictObject({
       freeSpaceReserveBytes: size(64 * 2 ** 20, 2 ** 40, "1GiB"),
     })
     .prefault({}),
+  /** By vault's name. */
+  vaults: z
+    .record(
+      z.string(),
+      z.strictObject({
+        /** Absolute path of the key file with which this vault is unlocked at the start. */
+        keyFile: file.regex(/^\//, "must be an absolute path").optional(),
+      }),
+    )
+    .default({}),
   log: z
     .strictObject({
       level: z.enum(["debug", "info", "warn", "error"]).default("info"),

@@ -61,7 +61,7 @@ export const getVault = createRoute({
   method: "get",
   path: "/v1/vault",
   operationId: "getVault",
-  summary: "How the vault stands",
+  summary: "How the vault `default` stands; /v1/vaults tells of all",
   tags: ["appliance"],
   request: none,
   responses: { 200: json("the vault", vaultStatusSchema), default: problem },
@@ -87,7 +87,7 @@ export const startCheck = createRoute({
   method: "post",
   path: "/v1/check",
   operationId: "startCheck",
-  summary: "Verify the vault beside its service; one JSON object per line, then a line `end`",
+  summary: "Verify the vaults beside their service; one JSON object per line, then a line `end`",
   description: "Closing the connection stops the check. One check runs at a time.",
   tags: ["appliance"],
   request: {
@@ -96,6 +96,9 @@ export const startCheck = createRoute({
       z
         .strictObject({
           volume: nameSchema.optional().openapi({ description: "only what this volume needs" }),
+          vault: nameSchema
+            .optional()
+            .openapi({ description: "only this vault; a closed one is refused, not passed over" }),
           quick: z
             .boolean()
             .optional()
@@ -106,7 +109,11 @@ export const startCheck = createRoute({
   },
   responses: { 200: lines("progress and findings", checkLineSchema), default: problem },
 });
-export type CheckRequest = { volume?: string | undefined; quick?: boolean | undefined };
+export type CheckRequest = {
+  volume?: string | undefined;
+  vault?: string | undefined;
+  quick?: boolean | undefined;
+};
 
 const mountSchema = z.object({
   path: z.string(),
@@ -136,7 +143,10 @@ export const diskListSchema = z
     ),
     store: mountSchema
       .extend({ dataDir: z.string(), reserveBytes: bytesSchema, low: z.boolean() })
-      .openapi({ description: "the file system that holds the vault" }),
+      .openapi({ description: "the file system that holds the data folder" }),
+    vaults: z
+      .array(mountSchema.extend({ vault: z.string(), dir: z.string(), low: z.boolean() }))
+      .openapi({ description: "the file system that holds each vault" }),
     warnings: z.array(z.string()).openapi({ description: "what could not be found out, in words" }),
   })
   .openapi("DiskList");
@@ -146,7 +156,7 @@ export const listDisks = createRoute({
   method: "get",
   path: "/v1/disks",
   operationId: "listDisks",
-  summary: "The machine's disks, and the space that the vault has",
+  summary: "The machine's disks, and the space that the vaults have",
   tags: ["appliance"],
   request: none,
   responses: { 200: json("the disks", diskListSchema), default: problem },

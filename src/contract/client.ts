@@ -14,6 +14,7 @@ import { extentLineSchema, IMAGE_LSN_HEADER, IMAGE_TIME_HEADER } from "./image.t
 import { flushPointListSchema, timelineSchema } from "./timeline.ts";
 import { send, sendForJson, sendForLines, type ClientTarget } from "./transport.ts";
 import { resolvedMomentSchema } from "./fields.ts";
+import { vaultListSchema, vaultSchema, type VaultKey } from "./vaults.ts";
 import { volumeListSchema, volumeSchema } from "./volumes.ts";
 
 export type { ClientTarget } from "./transport.ts";
@@ -33,6 +34,7 @@ export interface ImageStream extends ImageFacts {
 
 type Page = { before?: number; limit?: number };
 
+const vaultPath = (name: string): string => `/v1/vaults/${encodeURIComponent(name)}`;
 const volumePath = (name: string): string => `/v1/volumes/${encodeURIComponent(name)}`;
 
 /**
@@ -45,7 +47,28 @@ export function createClient(target: ClientTarget) {
   return {
     health: () => sendForJson(target, { method: "GET", path: "/healthz" }, healthSchema),
     metrics: async () => (await send(target, { method: "GET", path: "/metrics" })).text(),
+    /** Of the vault `default`. */
     vault: () => sendForJson(target, { method: "GET", path: "/v1/vault" }, vaultStatusSchema),
+    vaults: async () => (await sendForJson(target, { method: "GET", path: "/v1/vaults" }, vaultListSchema)).vaults,
+    vaultNamed: (name: string) => sendForJson(target, { method: "GET", path: vaultPath(name) }, vaultSchema),
+    /** @param encrypt - encrypted for this key; needs the control socket */
+    createVault: (name: string, encrypt?: VaultKey) =>
+      sendForJson(
+        target,
+        { method: "POST", path: "/v1/vaults", body: { name, ...(encrypt === undefined ? {} : { encrypt }) } },
+        vaultSchema,
+      ),
+    lockVault: (name: string, options: { force?: boolean } = {}) =>
+      sendForJson(target, { method: "POST", path: `${vaultPath(name)}/lock`, body: options }, vaultSchema),
+    unlockVault: (name: string, key?: VaultKey) =>
+      sendForJson(
+        target,
+        { method: "POST", path: `${vaultPath(name)}/unlock`, body: key === undefined ? {} : { key } },
+        vaultSchema,
+      ),
+    async forgetVault(name: string): Promise<void> {
+      await send(target, { method: "DELETE", path: vaultPath(name) });
+    },
     disks: () => sendForJson(target, { method: "GET", path: "/v1/disks" }, diskListSchema),
     jobs: (page: Page = {}) =>
       sendForJson(target, { method: "GET", path: "/v1/jobs", query: { ...page } }, jobListSchema),
@@ -57,8 +80,8 @@ export function createClient(target: ClientTarget) {
 
     volumes: async () => (await sendForJson(target, { method: "GET", path: "/v1/volumes" }, volumeListSchema)).volumes,
     volume: (name: string) => sendForJson(target, { method: "GET", path: volumePath(name) }, volumeSchema),
-    createVolume: (name: string, sizeBytes: number) =>
-      sendForJson(target, { method: "POST", path: "/v1/volumes", body: { name, sizeBytes } }, volumeSchema),
+    createVolume: (name: string, sizeBytes: number, options: { vault?: string } = {}) =>
+      sendForJson(target, { method: "POST", path: "/v1/volumes", body: { name, sizeBytes, ...options } }, volumeSchema),
     resizeVolume: (name: string, sizeBytes: number, options: { force?: boolean } = {}) =>
       sendForJson(target, { method: "PATCH", path: volumePath(name), body: { sizeBytes, ...options } }, volumeSchema),
     async deleteVolume(name: string, options: { force?: boolean } = {}): Promise<void> {
@@ -116,10 +139,10 @@ export function createClient(target: ClientTarget) {
       ),
     branches: async (name: string) =>
       (await sendForJson(target, { method: "GET", path: `${volumePath(name)}/branches` }, volumeListSchema)).volumes,
-    branch: (name: string, at: string, newName: string) =>
+    branch: (name: string, at: string, newName: string, options: { vault?: string } = {}) =>
       sendForJson(
         target,
-        { method: "POST", path: `${volumePath(name)}/branches`, body: { name: newName, at } },
+        { method: "POST", path: `${volumePath(name)}/branches`, body: { name: newName, at, ...options } },
         volumeSchema,
       ),
     bookmarks: async (name: string) =>

@@ -7,6 +7,7 @@ import * as appliance from "./appliance.ts";
 import * as history from "./history.ts";
 import * as image from "./image.ts";
 import * as timeline from "./timeline.ts";
+import * as vaults from "./vaults.ts";
 import * as volumes from "./volumes.ts";
 
 /** Every route of the API, by operation id. */
@@ -32,6 +33,12 @@ export const routes = {
   getHealth: appliance.getHealth,
   getMetrics: appliance.getMetrics,
   getVault: appliance.getVault,
+  listVaults: vaults.listVaults,
+  createVault: vaults.createVault,
+  getVaultNamed: vaults.getVaultNamed,
+  lockVault: vaults.lockVault,
+  unlockVault: vaults.unlockVault,
+  forgetVault: vaults.forgetVault,
   startCheck: appliance.startCheck,
   listDisks: appliance.listDisks,
   listJobs: appliance.listJobs,
@@ -48,3 +55,4 @@ export { IMAGE_LSN_HEADER, IMAGE_TIME_HEADER, type ExtentLine } from "./image.ts
 export { type DiffLine, type WireBookmark } from "./history.ts";
 export { PAGE_DEFAULT } from "./appliance.ts";
 export type { CheckLine, CheckRequest, DiskList, Health, VaultStatus } from "./appliance.ts";
+export type { VaultKey, WireVault } from "./vaults.ts";

@@ -49,7 +49,15 @@ export const createBranch = createRoute({
   request: {
     params: volumeParams,
     query: z.strictObject({}),
-    body: jsonBody(z.strictObject({ name: nameSchema, at: momentSchema }).openapi("CreateBranch")),
+    body: jsonBody(
+      z
+        .strictObject({
+          name: nameSchema,
+          at: momentSchema,
+          vault: nameSchema.optional().openapi({ description: "a branch stays in its vault: another one is refused" }),
+        })
+        .openapi("CreateBranch"),
+    ),
   },
   responses: { 201: json("the new volume", volumeSchema), default: problem },
 });

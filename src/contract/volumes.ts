@@ -58,7 +58,15 @@ export const createVolume = createRoute({
   tags: ["volumes"],
   request: {
     query: z.strictObject({}),
-    body: jsonBody(z.strictObject({ name: nameSchema, sizeBytes: sizeBytesSchema }).openapi("CreateVolume")),
+    body: jsonBody(
+      z
+        .strictObject({
+          name: nameSchema,
+          sizeBytes: sizeBytesSchema,
+          vault: nameSchema.optional().openapi({ description: "default: `default`", example: "default" }),
+        })
+        .openapi("CreateVolume"),
+    ),
   },
   responses: { 201: json("the new volume", volumeSchema), default: problem },
 });

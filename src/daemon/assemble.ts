@@ -1,7 +1,8 @@
 /**
- * The real engine: a vault with its volumes, as the daemon and the check of a stopped vault need it. The one place that
+ * The real engine: one vault with its volumes, as the daemon and the check of a stopped vault need it. The one place that
  * knows which of the vault's options the configuration sets.
  */
+import { basename } from "node:path";
 import { systemClock } from "../base/clock.ts";
 import { realDisk } from "../base/real-disk.ts";
 import { systemRandom } from "../base/random.ts";
@@ -17,12 +18,11 @@ import { checkVolumes } from "./volume-check.ts";
 
 type Line = Exclude<CheckLine, { line: "failed" }>;
 
-/** A data folder holds one vault; its name only matters once there are more. */
-const VAULT_NAME = "default";
-
-/** Opens the vault in a folder, or makes one there. @throws corrupt, fenced, unavailable */
+/** Opens the vault in a folder, or makes one there. @throws denied, corrupt, fenced, unavailable */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
-  const { disk, clock, random, dir, storage, log, metrics, tell } = options;
+  const { disk, clock, random, name, dir, storage, log, metrics, tell } = options;
+  const labels = { vault: name };
+  if (options.key !== undefined) refuseKey(name, options.make);
   let inTrouble = false;
   const vault = await openVault({
     disk,
@@ -42,19 +42,19 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       // Sealing tries again and again; the first failure and the end of the trouble are what people need to know.
       if (error && !inTrouble) {
         log.error({ err: error }, "sealing is in trouble; the journal fills meanwhile");
-        const message = `sealing is in trouble (${errorText(error)}); writes are refused when the journal is full`;
-        tell({ level: "alert", kind: "seal-trouble", subject: "vault", message });
+        const message = `vault ${name}: sealing is in trouble (${errorText(error)}); writes are refused when the journal is full`;
+        tell({ level: "alert", kind: "seal-trouble", subject: name, message });
       }
       if (!error && inTrouble) {
         log.info({}, "sealing works again");
-        tell({ level: "info", kind: "seal-recovered", subject: "vault", message: "sealing works again" });
+        tell({ level: "info", kind: "seal-recovered", subject: name, message: `vault ${name}: sealing works again` });
       }
       inTrouble = error !== undefined;
     },
     onSealed(progress) {
-      metrics.sealedBytes.inc(progress.blocks * BLOCK_SIZE);
-      metrics.duplicateBytes.inc(progress.duplicateBlocks * BLOCK_SIZE);
-      metrics.packBytes.inc(progress.storedBytes);
+      metrics.sealedBytes.inc(labels, progress.blocks * BLOCK_SIZE);
+      metrics.duplicateBytes.inc(labels, progress.duplicateBlocks * BLOCK_SIZE);
+      metrics.packBytes.inc(labels, progress.storedBytes);
       log.debug(progress, "a stretch was sealed");
     },
   });
@@ -63,16 +63,20 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     tell({
       level: "alert",
       kind: "read-only",
-      subject: "vault",
-      message: `the vault is read-only: ${vault.readOnlyReason}`,
+      subject: name,
+      message: `vault ${name} is read-only: ${vault.readOnlyReason}`,
     });
   }
-  const volumes = await openVolumes(vault, clock, VAULT_NAME);
-  const journalSizeBytes = storage.journalFilesMax * storage.journalFileBytes;
+  const volumes = await openVolumes(vault, clock, name).catch(async (error: unknown) => {
+    await vault.stop();
+    throw error;
+  });
+  // A vault keeps the size of its journal files from when it was made, whatever is configured since.
+  const journalSizeBytes = storage.journalFilesMax * vault.journalFileBytes;
   const journalUsedBytes = (): number => Math.round(vault.journal.fill * journalSizeBytes);
-  let checking = false;
   return {
     volumes,
+    encrypted: false,
     status: async () => {
       const { manifest } = vault.sealing;
       return {
@@ -106,29 +110,39 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       const { lastTrouble } = vault.sealing;
       return lastTrouble && `sealing is in trouble: ${errorText(lastTrouble)}`;
     },
-    async *check(request, signal) {
-      if (checking) throw new SternwayError("conflict", "a check is running already; GET /v1/jobs shows it");
-      checking = true;
-      try {
-        yield* checkVolumes(volumes, request, signal);
-      } finally {
-        checking = false;
-      }
-    },
+    check: (request, signal) => checkVolumes(volumes, request, signal),
     stop: () => vault.stop(),
   };
 }
 
-/** Checks a vault that no daemon serves; opens it for reading only. The caller holds the data folder's lock. */
-export async function* checkVaultAt(dir: string, request: CheckRequest, signal: AbortSignal): AsyncGenerator<Line> {
+/**
+ * Checks a vault that no daemon serves; opens it for reading only. The caller holds the data folder's lock.
+ * @throws not_found: a volume is asked for and is not there; denied: the vault is encrypted
+ */
+export async function* checkVaultAt(
+  dir: string,
+  request: CheckRequest,
+  signal: AbortSignal,
+): AsyncGenerator<Line, void, undefined> {
   const vault = await openVault({ disk: realDisk, clock: systemClock, random: systemRandom, dir, readOnly: true });
   try {
-    const volumes = await openVolumes(vault, systemClock, VAULT_NAME);
+    const volumes = await openVolumes(vault, systemClock, basename(dir));
     if (request.volume !== undefined) volumes.get(request.volume);
     yield* checkVolumes(volumes, request, signal);
   } finally {
     await vault.stop();
   }
+}
+
+/** A vault that its owner believes to be encrypted, and that is not, would be worse than none. @throws invalid */
+function refuseKey(name: string, make: boolean): never {
+  throw new SternwayError(
+    "invalid",
+    make
+      ? `vault ${name} was not made: this version stores without encryption only`
+      : `vault ${name} is not encrypted: it opens without a key`,
+    { vault: name },
+  );
 }
 
 function storedBytes(vault: Vault): number {

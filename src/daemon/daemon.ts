@@ -1,30 +1,31 @@
 /**
  * The door of the room: one running appliance on one data folder. Starts from the ground up (folder, lock, catalog,
- * vault, doors) and stops from the doors down; a start that fails half-way undoes what it did.
+ * vaults, doors) and stops from the doors down; a start that fails half-way undoes what it did.
  */
 import { chmodSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { createApi, listenHttp, type HttpAddress } from "../api/app.ts";
+import { SternwayError } from "../base/errors.ts";
 import { systemClock } from "../base/clock.ts";
 import { realDisk } from "../base/real-disk.ts";
 import { systemRandom } from "../base/random.ts";
 import { formatTime } from "../base/units.ts";
 import { openCatalog, type Catalog } from "../catalog/catalog.ts";
 import { configWarnings, type Config } from "../config/config.ts";
-import type { DiskList, Health } from "../contract/contract.ts";
+import type { Health, VaultKey, VaultStatus } from "../contract/contract.ts";
 import type { NbdServer } from "../nbd/server.ts";
 import type { Log } from "../observe/log.ts";
 import { createMetrics } from "../observe/metrics.ts";
 import { pastExports } from "../restore/nbd-exports.ts";
 import { liveExports } from "../sources/nbd-target.ts";
 import { combineExports } from "../volume/export-name.ts";
+import { DEFAULT_VAULT } from "../volume/vault-volumes.ts";
 import { clearStaleSocket, openDataDir } from "./data-dir.ts";
-import { readDiskUsage } from "./disk-usage.ts";
-import type { Engine, OpenEngine } from "./engine.ts";
-import { describeMount, mountHolding, parseMountInfo, readBlockDevices } from "./inventory.ts";
+import { listDisks } from "./disk-list.ts";
+import type { OpenEngine } from "./engine.ts";
 import { meterExports, type Meter } from "./metered-exports.ts";
 import { nbdAddressText, startNbdServers } from "./nbd.ts";
-import { watchSpace, type SpaceWatch } from "./space-watch.ts";
+import { VaultSpaces } from "./vault-space.ts";
+import { openVaults, type Vaults } from "./vaults.ts";
 
 export type { Engine, OpenEngine } from "./engine.ts";
 
@@ -44,6 +45,8 @@ export interface DaemonOptions {
   log: Log;
   version: string;
   openEngine: OpenEngine;
+  /** The key with which a vault is opened at the start, where one is to be had without asking. */
+  keyAtStart?: (vault: string) => VaultKey | undefined;
 }
 
 /** Starts an appliance. @throws SternwayError: conflict (folder in use), unavailable (address, disk), corrupt, fenced */
@@ -65,30 +68,34 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       log.warn({ err: error, event }, "the catalog did not take an event");
     }
   };
-  const watch = await watchSpace({
+  const spaces = new VaultSpaces({
     disk: realDisk,
-    dir: dir.vaultDir,
     reserveBytes: config.storage.freeSpaceReserveBytes,
     clock: systemClock,
     log,
     tell,
   });
-  started.defer(() => watch.stop());
+  started.defer(() => spaces.stop());
 
   const metrics = createMetrics();
-  const engine = await options.openEngine({
+  const vaults = await openVaults({
     disk: realDisk,
     clock: systemClock,
     random: systemRandom,
-    dir: dir.vaultDir,
+    dataDir: dir.path,
+    vaultsDir: dir.vaultsDir,
+    knownVolumesPath: dir.knownVolumesPath,
     storage: config.storage,
     log: log.child({ room: "vault" }),
     metrics,
     tell,
+    openEngine: options.openEngine,
+    onChange: (openDirs) => spaces.follow([dir.vaultsDir, ...openDirs]),
+    ...(options.keyAtStart === undefined ? {} : { keyAtStart: options.keyAtStart }),
   });
-  started.defer(() => engine.stop());
+  started.defer(() => vaults.stop());
 
-  const { volumes } = engine;
+  const { volumes } = vaults;
   const exists = (name: string): boolean => volumes.list().some((info) => info.name === name);
   const meter = meterExports(combineExports(liveExports(volumes), pastExports(volumes)), metrics, exists);
   const nbdLog = log.child({ room: "nbd" });
@@ -103,10 +110,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   });
 
   const health = (): Health =>
-    healthOf({ stopping, version, startedAt: formatTime(startedAt), watch, catalog, engine });
-  metrics.attach(metricsSources(engine, meter, servers, watch));
+    healthOf({ stopping, version, startedAt: formatTime(startedAt), spaces, catalog, vaults });
+  metrics.attach(metricsSources(vaults, meter, servers, spaces));
   const answer = createApi({
-    volumes: engine.volumes,
+    volumes,
     catalog,
     metrics,
     log: log.child({ room: "api" }),
@@ -114,9 +121,16 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     now: () => systemClock.wall(),
     appliance: {
       health,
-      vault: async () => ({ ...(await engine.status()), ...(watch.space() ?? { freeBytes: 0, totalBytes: 0 }) }),
-      disks: () => readDisks(dir.path, config.storage.freeSpaceReserveBytes, watch),
-      check: (request, signal) => engine.check(request, signal),
+      vault: () => defaultStatus(vaults),
+      vaults,
+      disks: () =>
+        listDisks({
+          dataDir: dir.path,
+          vaults: vaults.folders(),
+          reserveBytes: config.storage.freeSpaceReserveBytes,
+          spaces,
+        }),
+      check: (request, signal) => vaults.check(request, signal),
     },
   });
   const listen = async (address: HttpAddress): Promise<HttpAddress> => {
@@ -136,7 +150,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     ...(http?.kind === "tcp" ? { http: `http://${nbdAddressText(http)}` } : {}),
   };
   tell({ level: "info", kind: "started", subject: "appliance", message: `version ${version} started` });
-  log.info({ dataDir: dir.path, volumes: engine.volumes.list().length, ...addresses }, "the appliance serves");
+  log.info({ dataDir: dir.path, volumes: volumes.list().length, ...addresses }, "the appliance serves");
   const running = started.move();
   let stopped: Promise<void> | undefined;
   return {
@@ -153,11 +167,17 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   };
 }
 
-function metricsSources(engine: Engine, meter: Meter, servers: readonly NbdServer[], watch: SpaceWatch) {
+async function defaultStatus(vaults: Vaults): Promise<VaultStatus> {
+  const { status, reason, state } = await vaults.show(DEFAULT_VAULT);
+  if (status) return status;
+  throw new SternwayError("unavailable", `vault ${DEFAULT_VAULT} is ${state}: ${reason ?? "its reason is not known"}`);
+}
+
+function metricsSources(vaults: Vaults, meter: Meter, servers: readonly NbdServer[], spaces: VaultSpaces) {
   return {
     volumes: () => {
       const now = systemClock.wall();
-      return engine.volumes.list().map((info) => ({
+      return vaults.volumes.list().map((info) => ({
         name: info.name,
         sizeBytes: info.sizeBytes,
         lastLsn: info.lastLsn,
@@ -166,10 +186,11 @@ function metricsSources(engine: Engine, meter: Meter, servers: readonly NbdServe
       }));
     },
     totals: () => meter.totals(),
-    vault: () => {
-      const space = watch.space();
-      return { ...engine.sample(), ...(space === undefined ? {} : { freeBytes: space.freeBytes }) };
-    },
+    vaults: () =>
+      vaults.samples().map(({ dir, ...sample }) => {
+        const space = spaces.of(dir);
+        return { ...sample, ...(space === undefined ? {} : { freeBytes: space.freeBytes }) };
+      }),
     nbdSessions: () => servers.reduce((sum, server) => sum + server.connections().length, 0),
   };
 }
@@ -178,41 +199,15 @@ function healthOf(facts: {
   stopping: boolean;
   version: string;
   startedAt: string;
-  watch: SpaceWatch;
+  spaces: VaultSpaces;
   catalog: Catalog;
-  engine: Engine;
+  vaults: Vaults;
 }): Health {
-  const reasons: string[] = [];
-  const trouble = facts.engine.trouble();
-  if (trouble !== undefined) reasons.push(trouble);
-  if (facts.watch.space() === undefined) reasons.push("the free space cannot be read");
-  if (facts.watch.level() === "low") reasons.push("space is low");
-  if (facts.watch.level() === "critical") reasons.push("space is critical: writes are refused");
+  const reasons = facts.vaults.troubles();
+  if (facts.spaces.isUnknown) reasons.push("the free space cannot be read");
+  if (facts.spaces.level() === "low") reasons.push("space is low");
+  if (facts.spaces.level() === "critical") reasons.push("space is critical: writes are refused");
   if (facts.catalog.inMemory) reasons.push("the catalog cannot be kept on disk");
   const status = facts.stopping ? "stopping" : reasons.length > 0 ? "degraded" : "ok";
   return { status, version: facts.version, startedAt: facts.startedAt, reasons };
-}
-
-async function readDisks(dataDir: string, reserveBytes: number, watch: SpaceWatch): Promise<DiskList> {
-  const warnings: string[] = [];
-  const answer = await readDiskUsage();
-  if (answer.error !== undefined) warnings.push(`how full file systems are is not known: ${answer.error}`);
-  const usages = answer.usages ?? [];
-  const mounts = parseMountInfo(await readFile("/proc/self/mountinfo", "utf8").catch(() => ""));
-  const disks = await readBlockDevices("/sys", mounts, usages).catch((error: Error) => {
-    warnings.push(`disks could not be listed: ${error.message}`);
-    return [];
-  });
-  const mount = mountHolding(dataDir, mounts);
-  const held = mount ? describeMount(mount, usages) : { path: "/", fsType: "unknown" };
-  const space = watch.space();
-  const store = {
-    ...held,
-    // Ours is fresher, and does not depend on df.
-    ...(space === undefined ? {} : { sizeBytes: space.totalBytes, freeBytes: space.freeBytes }),
-    dataDir,
-    reserveBytes,
-    low: watch.level() !== "enough",
-  };
-  return { disks, store, warnings };
 }

@@ -4,7 +4,8 @@
  *     lock           held while the daemon runs
  *     config.json    optional, written by people
  *     catalog.db     jobs and events; losable
- *     vault/         journal, packs, layers, manifests: the truth
+ *     vaults/NAME/   journal, packs, layers, manifests of each vault: the truth (vault-folders.ts)
+ *     vaults.json    which volumes closed vaults hold; losable (known-volumes.ts)
  *     control.sock   the API for the CLI, 0600
  *     nbd.sock       blocks for local clients, 0600
  *
@@ -18,7 +19,9 @@ import { SternwayError } from "../base/errors.ts";
 
 export interface DataDir {
   path: string;
-  vaultDir: string;
+  /** Made when it is opened. */
+  vaultsDir: string;
+  knownVolumesPath: string;
   controlSocket: string;
   nbdSocket: string;
   lock: FileLock;
@@ -34,7 +37,13 @@ const SOCKET_PATH_BYTES_MAX = 107;
 /** The paths of a data folder, without touching it. */
 export function dataPaths(dataDir: string): Omit<DataDir, "lock"> {
   const path = resolve(dataDir);
-  return { path, vaultDir: `${path}/vault`, controlSocket: `${path}/control.sock`, nbdSocket: `${path}/nbd.sock` };
+  return {
+    path,
+    vaultsDir: `${path}/vaults`,
+    knownVolumesPath: `${path}/vaults.json`,
+    controlSocket: `${path}/control.sock`,
+    nbdSocket: `${path}/nbd.sock`,
+  };
 }
 
 /**
@@ -67,7 +76,7 @@ export function openDataDir(dataDir: string): DataDir {
     const lock = lockFile(`${paths.path}/lock`);
     try {
       if ((statSync(paths.path).mode & 0o077) !== 0) chmodSync(paths.path, 0o700);
-      mkdirSync(paths.vaultDir, { recursive: true, mode: 0o700 });
+      mkdirSync(paths.vaultsDir, { recursive: true, mode: 0o700 });
     } catch (error) {
       lock.release();
       throw error;

@@ -1,25 +1,28 @@
-/** What the daemon needs of the storage engine. `assemble.ts` builds the real one; tests bring volumes in memory. */
+/** What the daemon needs of the storage engine, one per vault. `assemble.ts` builds the real one; tests bring volumes in memory. */
 import type { Clock } from "../base/clock.ts";
 import type { Disk } from "../base/disk.ts";
 import type { Random } from "../base/random.ts";
 import type { Appliance } from "../api/app.ts";
 import type { CatalogEvent } from "../catalog/catalog.ts";
 import type { Config } from "../config/config.ts";
-import type { VaultStatus } from "../contract/contract.ts";
+import type { VaultKey, VaultStatus } from "../contract/contract.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics, VaultSample } from "../observe/metrics.ts";
 import type { Volumes } from "../volume/volumes.ts";
 
 export interface Engine {
   readonly volumes: Volumes;
-  /** Everything but the space, which the daemon watches. */
+  /** True when what it stores is encrypted. */
+  readonly encrypted: boolean;
+  /** Everything but the space, which is asked of the disk. */
   status(): Promise<Omit<VaultStatus, "freeBytes" | "totalBytes">>;
   /** What the metrics show; cheap. */
   sample(): VaultSample;
   /** What keeps it from working as it should, in words; undefined when all is well. Cheap. */
   trouble(): string | undefined;
+  /** Of this vault alone; the caller sees to it that one check runs at a time. */
   check: Appliance["check"];
-  /** Makes everything answered durable and closes. No device may be open any more. Idempotent. */
+  /** Makes everything answered durable and closes; devices that are open fail from then on. Idempotent. */
   stop(): Promise<void>;
 }
 
@@ -27,8 +30,15 @@ export interface EngineOptions {
   disk: Disk;
   clock: Clock;
   random: Random;
+  /** As the appliance calls the vault. */
+  name: string;
   /** The vault's own folder; exists. */
   dir: string;
+  /** Make the vault there; otherwise one must be there. */
+  make: boolean;
+  /** What unlocks it; for a vault that is made, what it is to be encrypted for. */
+  key?: VaultKey | undefined;
+  /** This vault's part of it. */
   storage: Config["storage"];
   log: Log;
   metrics: Metrics;
@@ -36,5 +46,8 @@ export interface EngineOptions {
   tell: (event: Omit<CatalogEvent, "id" | "time">) => void;
 }
 
-/** Opens the vault in a folder, or makes one in an empty folder. @throws corrupt, fenced, unavailable */
+/**
+ * Opens the vault in a folder, or makes one there.
+ * @throws not_found: the folder holds no vault; denied: it is encrypted and the key is missing or wrong; corrupt, fenced, unavailable
+ */
 export type OpenEngine = (options: EngineOptions) => Promise<Engine>;

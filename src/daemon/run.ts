@@ -4,6 +4,7 @@ import { realDisk } from "../base/real-disk.ts";
 import { loadConfig, type ConfigFlags } from "../config/config.ts";
 import { createLog, defaultLogFormat } from "../observe/log.ts";
 import { startDaemon, type Daemon, type OpenEngine } from "./daemon.ts";
+import { startKeys } from "./start-keys.ts";
 
 /** One Ctrl-C often arrives twice: from the terminal, and passed on by a script around us. */
 const SAME_REQUEST_MICROS = 1_000_000;
@@ -48,6 +49,7 @@ export async function runDaemon(options: RunOptions): Promise<void> {
       log,
       version: options.version,
       openEngine: options.openEngine,
+      keyAtStart: startKeys(config.vaults, environment),
     });
     options.onReady?.(daemon.addresses);
     log.debug({ signal: await asked.promise }, "a signal asked to stop");

@@ -2,8 +2,8 @@
  * The metrics of one appliance, in a registry of its own (two appliances in one test process do not meet). The engine
  * sets counters and gauges; what can be asked for is asked when `/metrics` is read, so that it is never stale.
  *
- * Labels are volumes' names, so their number is bounded by the volumes; gauges by volume are built anew at every read,
- * so that a deleted volume leaves nothing behind.
+ * Labels are volumes' and vaults' names, so their number is bounded by those; gauges by volume or vault are built anew at every
+ * read, so that a deleted volume leaves nothing behind.
  */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 
@@ -28,7 +28,7 @@ export interface VolumeTotals {
   flushes: number;
 }
 
-/** What is asked of the vault when metrics are read; a fact that is not known is left out. */
+/** What is asked of each vault when metrics are read; a fact that is not known (of a closed vault) is left out. */
 export interface VaultSample {
   journalUsedBytes?: number;
   journalSizeBytes?: number;
@@ -43,7 +43,7 @@ export interface VaultSample {
 export interface MetricsSources {
   volumes(): VolumeSample[];
   totals(): VolumeTotals[];
-  vault(): VaultSample | Promise<VaultSample>;
+  vaults(): (VaultSample & { vault: string })[];
   nbdSessions(): number;
 }
 
@@ -85,7 +85,7 @@ export function createMetrics() {
     attached: gauge("sternway_volume_attached", "Sessions on a live volume", ["volume"]),
   };
   const vaultGauges = new Map(
-    (Object.keys(VAULT_GAUGES) as (keyof VaultSample)[]).map((key) => [key, gauge(...VAULT_GAUGES[key])]),
+    (Object.keys(VAULT_GAUGES) as (keyof VaultSample)[]).map((key) => [key, gauge(...VAULT_GAUGES[key], ["vault"])]),
   );
   const totals = (Object.keys(TOTALS) as (keyof typeof TOTALS)[]).map(
     (key) => [key, counter(...TOTALS[key], ["volume"])] as const,
@@ -111,10 +111,11 @@ export function createMetrics() {
       for (const [key, each] of totals) each.inc({ volume: total.volume }, total[key]);
     }
     nbdSessions.set(sources.nbdSessions());
-    const vault = await sources.vault();
+    const vaults = sources.vaults();
     for (const [key, each] of vaultGauges) {
-      const value = vault[key];
-      if (value !== undefined) each.set(Number(value));
+      // A vault that was closed or forgotten leaves nothing behind.
+      each.reset();
+      for (const { vault, [key]: value } of vaults) if (value !== undefined) each.set({ vault }, Number(value));
     }
   }
 
@@ -126,9 +127,9 @@ export function createMetrics() {
       buckets: LATENCY_SECONDS,
       registers,
     }),
-    sealedBytes: counter("sternway_sealed_bytes_total", "Raw bytes sealed"),
-    duplicateBytes: counter("sternway_duplicate_bytes_total", "Sealed bytes that were there already"),
-    packBytes: counter("sternway_pack_bytes_total", "Bytes of packs written"),
+    sealedBytes: counter("sternway_sealed_bytes_total", "Raw bytes sealed", ["vault"]),
+    duplicateBytes: counter("sternway_duplicate_bytes_total", "Sealed bytes that were there already", ["vault"]),
+    packBytes: counter("sternway_pack_bytes_total", "Bytes of packs written", ["vault"]),
     damage: counter("sternway_damage_total", "Reads and checks that met damaged bytes"),
     httpRequests: counter("sternway_http_requests_total", "HTTP requests answered", ["method", "status"]),
 

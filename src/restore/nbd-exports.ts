@@ -5,7 +5,7 @@
 import { SternwayError } from "../base/errors.ts";
 import { formatTime } from "../base/units.ts";
 import type { NbdExports } from "../nbd/server.ts";
-import { MOMENT_FORMS, parseExportName, unknownVolume } from "../volume/export-name.ts";
+import { findVolume, MOMENT_FORMS, parseExportName } from "../volume/export-name.ts";
 import type { Bookmark, PastDevice, Volumes } from "../volume/volumes.ts";
 
 /** A client reads the whole list into memory, and qemu's and libnbd's give up on very long ones. */
@@ -18,8 +18,7 @@ export function pastExports(volumes: Volumes): NbdExports {
     if (moment === undefined) {
       throw new SternwayError("invalid", `${name} names no moment: use ${volume}@MOMENT (${MOMENT_FORMS})`);
     }
-    const all = volumes.list();
-    if (!all.some((info) => info.name === volume)) throw unknownVolume(volume, all);
+    findVolume(volumes, volume);
     const device = await volumes.openAt(volume, moment);
     const { lsn, time, flushPoint } = device.moment;
     const kind = flushPoint ? "a flush point" : "a write boundary";

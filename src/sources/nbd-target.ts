@@ -4,7 +4,7 @@
 import { SternwayError } from "../base/errors.ts";
 import { formatSize } from "../base/units.ts";
 import type { NbdExports } from "../nbd/server.ts";
-import { parseExportName, unknownVolume } from "../volume/export-name.ts";
+import { findVolume, parseExportName } from "../volume/export-name.ts";
 import type { VolumeInfo, Volumes } from "../volume/volumes.ts";
 
 /** Exports `NAME`, writable. The session counts as attached until it closes the device. */
@@ -14,10 +14,7 @@ export function liveExports(volumes: Volumes): NbdExports {
     if (parsed.moment !== undefined) {
       throw new SternwayError("invalid", `${name} is a past moment of ${parsed.volume}: it cannot be written to`);
     }
-    const all = volumes.list();
-    const info = all.find((candidate) => candidate.name === parsed.volume);
-    if (info === undefined) throw unknownVolume(parsed.volume, all);
-    return info;
+    return findVolume(volumes, parsed.volume);
   };
   const describe = (info: VolumeInfo): string => `live volume, ${formatSize(info.sizeBytes)}, every write is kept`;
 

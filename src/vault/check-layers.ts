@@ -33,14 +33,21 @@ export async function* traceSuspects(run: CheckRun, suspects: Suspects): AsyncGe
   for (const [done, record] of records.entries()) {
     yield { line: "progress", what: "layers that point to damage", done, total: records.length };
     const reader = await open(run, record).catch(onlyDamage);
-    if (reader instanceof SternwayError) continue;
+    if (reader instanceof SternwayError) {
+      suspects.isWhole = false;
+      continue;
+    }
     try {
       for await (const { page } of reader.inspect()) {
-        if (page instanceof SternwayError || !isWanted(run, page.strand) || page.level > 0) continue;
+        if (page instanceof SternwayError) {
+          suspects.isWhole = false;
+          continue;
+        }
+        if (!isWanted(run, page.strand) || page.level > 0) continue;
         for (let i = 0; i < page.length; i++) {
           const target = page.target[i]!;
           if (target < TARGET_ADDRESS_MIN) continue;
-          suspects.of(target)?.touched.add(page.strand, page.index[i]!, 1, page.lsn[i]!);
+          suspects.trace(target, page.strand, page.index[i]!, page.lsn[i]!);
         }
       }
     } finally {
@@ -86,7 +93,8 @@ function onlyDamage(error: unknown): SternwayError {
   throw error;
 }
 
-async function* checkLayer(run: CheckRun, record: LayerRecord, packs: Set<number>): AsyncGenerator<CheckStep> {
+/** One layer, from its first page to its last, then the file as a whole. */
+export async function* checkLayer(run: CheckRun, record: LayerRecord, packs: Set<number>): AsyncGenerator<CheckStep> {
   const { sealing, parts } = run.vault;
   const path = `${parts.dir}/${layerPath(record.id)}`;
   const subject = subjectOf(record);

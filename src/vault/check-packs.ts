@@ -36,6 +36,10 @@ export class Suspects {
   /** By pack: for each slot the ordinal of its suspect + 1; 0: none. */
   readonly #slots = new Map<number, Uint16Array>();
   readonly #untraced: Suspect[] = [];
+  /** By pack: slots that an entry was found to point to. */
+  readonly #referred = new Map<number, Set<number>>();
+  /** False once a part of the map could not be read: entries may be missing from what was traced. */
+  isWhole = true;
 
   get isEmpty(): boolean {
     return this.#all.length === 0;
@@ -58,6 +62,22 @@ export class Suspects {
   of(target: number): Suspect | undefined {
     const ordinal = this.#slots.get(packOf(target))?.[slotOf(target)] ?? 0;
     return ordinal === 0 ? undefined : this.#all[ordinal - 1];
+  }
+
+  /** Notes an entry of the map. */
+  trace(target: number, strand: number, block: number, lsn: number): void {
+    const suspect = this.of(target);
+    if (!suspect) return;
+    suspect.touched.add(strand, block, 1, lsn);
+    let slots = this.#referred.get(packOf(target));
+    if (!slots) this.#referred.set(packOf(target), (slots = new Set<number>()));
+    slots.add(slotOf(target));
+  }
+
+  /** After the layers were walked: the slots of a pack that the map refers to; undefined when that is not certain. */
+  referred(pack: number): ReadonlySet<number> | undefined {
+    if (!this.isWhole) return undefined;
+    return this.#referred.get(pack) ?? new Set<number>();
   }
 
   *findings(run: CheckRun): Generator<CheckFinding> {

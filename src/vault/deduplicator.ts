@@ -12,6 +12,7 @@ import { ByteLru } from "./byte-lru.ts";
 import type { FingerprintIndex } from "./fingerprint-index.ts";
 import { blockAddress, packOf } from "./map.ts";
 import type { PackStore } from "./pack-reader.ts";
+import { Quarantine } from "./quarantine.ts";
 
 /** Blocks compared at once: 1 MiB, so that frames are compared while they are cached. */
 const COMPARE_BLOCKS = 256;
@@ -21,20 +22,24 @@ export interface DeduplicatorOptions {
   packs: PackStore;
   /** Directories kept for locality; default 32, which spans 2 GiB of blocks. */
   localityPacks?: number;
+  /** Slots that are never proposed, even if they read well; may change between calls ({@link Deduplicator.forget}). */
+  quarantine?: Quarantine;
 }
 
 export class Deduplicator {
   readonly #index: FingerprintIndex;
   readonly #packs: PackStore;
   readonly #localityPacks: number;
+  readonly #quarantine: Quarantine;
   /** By pack; each weighs 1. A pack that cannot be read is remembered too, so that it is not tried again for every batch. */
   readonly #locality: ByteLru<SlotTable | "unreadable">;
 
-  constructor({ index, packs, localityPacks = 32 }: DeduplicatorOptions) {
+  constructor({ index, packs, localityPacks = 32, quarantine = new Quarantine() }: DeduplicatorOptions) {
     assert(localityPacks >= 1, "locality needs at least one pack");
     this.#index = index;
     this.#packs = packs;
     this.#localityPacks = localityPacks;
+    this.#quarantine = quarantine;
     this.#locality = new ByteLru(localityPacks);
   }
 
@@ -47,6 +52,9 @@ export class Deduplicator {
     assert(out.length === fingerprints.length, "there is a place for every answer");
     const halves = new Uint32Array(fingerprints.buffer, fingerprints.byteOffset, fingerprints.length * 2);
     for (let i = 0; i < out.length; i++) out[i] = this.#index.lookupWords(halves[2 * i]!, halves[2 * i + 1]!);
+    if (!this.#quarantine.isEmpty) {
+      for (let i = 0; i < out.length; i++) if (out[i] !== 0 && this.#quarantine.holds(out[i]!)) out[i] = 0;
+    }
     if (this.#index.samplingBits === 0) return;
     // Sections that hit no more packs than can be kept at once; each also answers the one before it, whose last run may start there.
     let previous = 0;
@@ -93,7 +101,7 @@ export class Deduplicator {
     return (await this.confirm(Float64Array.of(address), () => block)) === 1;
   }
 
-  /** To be called when a pack was deleted or repacked. */
+  /** To be called when a pack was deleted or repacked, or slots of it are quarantined. */
   forget(pack: number): void {
     this.#locality.delete(pack);
   }
@@ -116,7 +124,7 @@ export class Deduplicator {
     if (this.#locality.get(pack)) return;
     try {
       const { fingerprints } = await this.#packs.directory(pack);
-      this.#locality.set(pack, new SlotTable(pack, fingerprints), 1);
+      this.#locality.set(pack, new SlotTable(pack, fingerprints, this.#quarantine), 1);
     } catch (error) {
       // An old pack that cannot be read must not stop new data from being sealed.
       if (!isSternwayError(error) || error.kind === "internal") throw error;
@@ -155,7 +163,7 @@ class SlotTable {
   readonly #halves: Uint32Array;
   readonly #slots: Uint16Array;
 
-  constructor(pack: number, fingerprints: BigUint64Array) {
+  constructor(pack: number, fingerprints: BigUint64Array, quarantine: Quarantine) {
     this.#pack = pack;
     this.#halves = new Uint32Array(fingerprints.buffer, fingerprints.byteOffset, fingerprints.length * 2);
     this.#slots = new Uint16Array(2 ** Math.ceil(Math.log2(fingerprints.length * 2)));
@@ -164,6 +172,7 @@ class SlotTable {
       const high = this.#halves[2 * slot + 1]!;
       // 0 marks a freed slot, which nothing may refer to any more.
       if (low === 0 && high === 0) continue;
+      if (!quarantine.isEmpty && quarantine.holds(blockAddress(pack, slot))) continue;
       let at = this.#home(high);
       while (this.#slots[at] !== 0) at = (at + 1) & (this.#slots.length - 1);
       this.#slots[at] = slot + 1;

@@ -16,7 +16,7 @@
  * lowest `samplingBits` bits are 0; the rest is found through their neighbours (deduplicator.ts).
  */
 import { assert } from "../base/assert.ts";
-import { blockAddress } from "./map.ts";
+import { blockAddress, packOf } from "./map.ts";
 import { FINGERPRINT_FREED } from "./pack-format.ts";
 
 const ENTRY_BYTES = 12;
@@ -24,6 +24,14 @@ const ENTRY_BYTES = 12;
 const LOAD_MAX = 0.7;
 const CAPACITY_MIN = 1024;
 const SAMPLING_BITS_MAX = 16;
+
+/** The index's memory: see the file's opening for the entries. */
+export interface IndexTable {
+  words: Uint32Array;
+  /** Entries in use. */
+  count: number;
+  samplingBits: number;
+}
 
 export class FingerprintIndex {
   readonly #capacityMax: number;
@@ -56,6 +64,36 @@ export class FingerprintIndex {
   /** A fingerprint is kept when this many of its lowest bits are 0: one in 2^samplingBits. */
   get samplingBits(): number {
     return this.#samplingBits;
+  }
+
+  /** The table itself, for a snapshot: not to be changed, and stale with the next change of the index. */
+  get table(): IndexTable {
+    return { words: this.#words, count: this.#count, samplingBits: this.#samplingBits };
+  }
+
+  /** Takes over a snapshot's table, in place of what it knows; it is the index's own from then on. One beyond the budget is put in entry by entry. */
+  adopt({ words, count, samplingBits }: IndexTable): void {
+    const capacity = words.length / 3;
+    if (capacity <= this.#capacityMax && capacity >= CAPACITY_MIN && count <= capacity * LOAD_MAX) {
+      this.#words = words;
+      this.#capacity = capacity;
+      this.#count = count;
+      this.#samplingBits = samplingBits;
+      return;
+    }
+    this.#words = new Uint32Array(this.#capacity * 3);
+    this.#count = 0;
+    this.#samplingBits = samplingBits;
+    for (let at = 0; at < words.length; at += 3) {
+      const second = words[at + 1]!;
+      const address = (second & 0xffff) * 2 ** 32 + words[at + 2]!;
+      if (address !== 0) this.insertWords(words[at]!, second >>> 16, address);
+    }
+  }
+
+  /** Forgets the slots of all other packs. */
+  keepOnly(isKept: (pack: number) => boolean): void {
+    this.#rehash((_low, address) => isKept(packOf(address)));
   }
 
   /** Remembers where a block is kept; a newer address replaces an older one. Ignored when the sampling leaves it out.
@@ -147,7 +185,7 @@ export class FingerprintIndex {
     while (this.#count + 1 > this.#capacity * LOAD_MAX) {
       if (this.#samplingBits < SAMPLING_BITS_MAX) {
         this.#samplingBits++;
-        this.#dropUnsampled();
+        this.#rehash((low) => this.samples(low));
       } else {
         this.#words.fill(0);
         this.#count = 0;
@@ -166,10 +204,10 @@ export class FingerprintIndex {
   }
 
   /**
-   * Takes out, in place, what the sampling no longer keeps, and moves the rest together. Started behind a free entry, an entry
+   * Takes out, in place, what is no longer kept, and moves the rest together. Started behind a free entry, an entry
    * never moves past its own place: so each one is taken out and put back once, and what was put back stays reachable.
    */
-  #dropUnsampled(): void {
+  #rehash(isKept: (low: number, address: number) => boolean): void {
     const words = this.#words;
     let start = 0;
     while ((words[start + 1]! & 0xffff) !== 0 || words[start + 2] !== 0) start += 3;
@@ -182,7 +220,7 @@ export class FingerprintIndex {
       if ((second & 0xffff) === 0 && third === 0) continue;
       words[at + 1] = 0;
       words[at + 2] = 0;
-      if (!this.samples(low)) continue;
+      if (!isKept(low, (second & 0xffff) * 2 ** 32 + third)) continue;
       this.#put(low, second, third);
       kept++;
     }

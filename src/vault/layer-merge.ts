@@ -1,13 +1,13 @@
 /**
  * Merges deltas that follow one another into one: the same entries in fewer files, so that a read asks fewer layers. Nothing is
- * dropped. Memory: one decoded page per input and one being written.
+ * dropped (thin.ts does that). Memory: one decoded page per input and one being written.
  */
 import { assert } from "../base/assert.ts";
 import type { Disk } from "../base/disk.ts";
 import { SternwayError } from "../base/errors.ts";
 import { EntryMix, type LayerMeta, type LayerPage } from "./layer-format.ts";
 import type { LayerReader } from "./layer-reader.ts";
-import { LayerWriter } from "./layer-writer.ts";
+import { LayerWriter, type EntryRun } from "./layer-writer.ts";
 
 /** Inputs of one merge: keys below combine a place and an input's rank exactly, and descriptors stay few. */
 export const MERGE_INPUTS_MAX = 1024;
@@ -41,28 +41,43 @@ interface Cursor {
  */
 export async function mergeLayers(options: MergeOptions): Promise<LayerMeta> {
   const { disk, path, vaultId, id, inputs, signal } = options;
-  assert(inputs.length >= 1 && inputs.length <= MERGE_INPUTS_MAX, "a merge has 1 to 1,024 inputs");
-  for (const [i, { meta }] of inputs.entries()) {
-    assert(meta.kind === "delta", "only deltas are merged");
-    assert(i === 0 || meta.firstLsn === inputs[i - 1]!.meta.lastLsn + 1, "the inputs' LSN ranges follow one another");
-  }
-  const { firstLsn } = inputs[0]!.meta;
-  const { lastLsn } = inputs[inputs.length - 1]!.meta;
+  const { firstLsn, lastLsn } = lsnRangeOf(inputs);
   const writer = new LayerWriter({ disk, path, vaultId, id, kind: "delta", firstLsn, lastLsn });
-  const cursors = inputs.map((input): Cursor => ({ pages: input.pages(), page: undefined, at: 0 }));
   try {
-    for (const cursor of cursors) await advance(cursor);
-    for (;;) {
-      const group = lowestGroup(cursors);
-      if (group.length === 0) break;
-      await mergeGroup(cursors, group, writer, signal);
-    }
+    await mergeRuns(inputs, writer, signal);
     await checkResult(writer, inputs, id);
     return await writer.finish();
   } catch (error) {
     // The first error tells what happened; a leftover that cannot be removed now goes when the vault opens.
     await writer.abort().catch(() => undefined);
     throw error;
+  }
+}
+
+/** The LSNs that deltas speak for together; they must follow one another without a gap. */
+export function lsnRangeOf(inputs: readonly LayerReader[]): { firstLsn: number; lastLsn: number } {
+  assert(inputs.length >= 1 && inputs.length <= MERGE_INPUTS_MAX, "a merge has 1 to 1,024 inputs");
+  for (const [i, { meta }] of inputs.entries()) {
+    assert(meta.kind === "delta", "only deltas are merged");
+    assert(i === 0 || meta.firstLsn === inputs[i - 1]!.meta.lastLsn + 1, "the inputs' LSN ranges follow one another");
+  }
+  return { firstLsn: inputs[0]!.meta.firstLsn, lastLsn: inputs[inputs.length - 1]!.meta.lastLsn };
+}
+
+/** Takes runs of entries in layer order. A run is the caller's and may change after it was taken. */
+export interface RunSink {
+  /** Takes entries `[from, to)` of one strand and level. @returns undefined when done; else wait before the next call */
+  appendRun(run: EntryRun, from: number, to: number): Promise<void> | undefined;
+}
+
+/** Streams all entries of deltas that follow one another, oldest first, into `sink`, in layer order. @throws corrupt: a damaged input */
+export async function mergeRuns(inputs: readonly LayerReader[], sink: RunSink, signal?: AbortSignal): Promise<void> {
+  const cursors = inputs.map((input): Cursor => ({ pages: input.pages(), page: undefined, at: 0 }));
+  for (const cursor of cursors) await advance(cursor);
+  for (;;) {
+    const group = lowestGroup(cursors);
+    if (group.length === 0) break;
+    await mergeGroup(cursors, group, sink, signal);
   }
 }
 
@@ -95,7 +110,7 @@ function lowestGroup(cursors: readonly Cursor[]): number[] {
 async function mergeGroup(
   cursors: readonly Cursor[],
   ranks: readonly number[],
-  writer: LayerWriter,
+  sink: RunSink,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const first = cursors[ranks[0]!]!.page!;
@@ -108,7 +123,7 @@ async function mergeGroup(
   let size = 0;
   // Keys of one group at its start need no order among them yet: build the heap by sinking from the middle.
   for (const rank of ranks) heap[size++] = keyOf(rank);
-  for (let i = (size >>> 1) - 1; i >= 0; i--) sink(heap, size, i);
+  for (let i = (size >>> 1) - 1; i >= 0; i--) settle(heap, size, i);
 
   while (size > 0) {
     const rank = heap[0]! % MERGE_INPUTS_MAX;
@@ -119,7 +134,7 @@ async function mergeGroup(
     const from = cursor.at;
     let to = from + 1;
     while (to < length && index[to]! * MERGE_INPUTS_MAX + rank < limit) to++;
-    const written = writer.appendRun(page, from, to);
+    const written = sink.appendRun(page, from, to);
     if (written) await written;
     cursor.at = to;
     if (to === length) {
@@ -128,12 +143,12 @@ async function mergeGroup(
     }
     if (cursor.page?.strand === strand && cursor.page.level === level) heap[0] = keyOf(rank);
     else heap[0] = heap[--size]!;
-    sink(heap, size, 0);
+    settle(heap, size, 0);
   }
 }
 
 /** Restores the heap's order below `start`. */
-function sink(heap: Float64Array, size: number, start: number): void {
+function settle(heap: Float64Array, size: number, start: number): void {
   const key = heap[start]!;
   let at = start;
   for (;;) {

@@ -38,6 +38,9 @@ export interface OpenLayerOptions {
 /** Which pages an iteration visits: all that may hold such entries, so a page may bring others along. */
 export interface LayerRange {
   strand?: number;
+  /** Levels `[levelMin, levelMax]`. */
+  levelMin?: Level;
+  levelMax?: Level;
   /** Blocks `[firstBlock, endBlock)`, on every level. */
   firstBlock?: number;
   endBlock?: number;
@@ -228,10 +231,11 @@ export class LayerReader {
   /** All pages that may hold entries of the range, in order, read past the cache. The caller may keep them. @throws corrupt */
   async *pages(range: LayerRange = {}): AsyncGenerator<LayerPage, void, undefined> {
     const table = this.#table;
-    const { strand, firstBlock = 0, endBlock = Infinity, afterLsn = -1, throughLsn = Infinity } = range;
+    const { strand, levelMin = 0, levelMax = 2, firstBlock = 0, endBlock = Infinity, afterLsn = -1, throughLsn = Infinity } = range;
     let before: { page: number; group: number; index: number; lsn: number } | undefined;
     for (let page = 0; page < table.count; page++) {
       if (strand !== undefined && table.strand[page] !== strand) continue;
+      if (table.level[page]! < levelMin || table.level[page]! > levelMax) continue;
       if (table.minLsn[page]! > throughLsn || table.maxLsn[page]! <= afterLsn) continue;
       const blocks = PLACE_BLOCKS[table.level[page] as Level];
       if (table.firstIndex[page]! * blocks >= endBlock || (table.lastIndex[page]! + 1) * blocks <= firstBlock) continue;

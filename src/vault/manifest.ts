@@ -23,6 +23,17 @@ export interface PackRecord {
   slots: number;
   /** XXH64 of the file, seed 0, 16 hex digits. */
   checksum: string;
+  /** Of its slots, those whose blocks were let go when it was repacked; absent: none. */
+  freed?: number;
+}
+
+/** Slots of a pack that were found damaged: never matched again, until a repair has brought them back. */
+export interface QuarantineRecord {
+  pack: number;
+  /** Of the pack's file that is damaged; a record of another generation than the pack's own says nothing any more. */
+  generation: number;
+  /** Sorted, apart from one another: first slot and how many. */
+  slots: { first: number; count: number }[];
 }
 
 /** How many entries of a layer lie in a shard; decides when the shard gets a new image. */
@@ -66,6 +77,8 @@ export interface Manifest {
   firstLsn: number;
   next: { pack: number; layer: number; chronicle: number };
   packs: PackRecord[];
+  /** By pack number; absent when nothing is. */
+  quarantine?: QuarantineRecord[];
   /** Deltas oldest first, then images oldest first. */
   layers: LayerRecord[];
   chronicles: ChronicleRecord[];

@@ -12,6 +12,7 @@ import { recover, type Recovered, type RecoveredFile } from "../journal/recover.
 import type { ScannedGroup } from "../journal/scan.ts";
 import { SlotPool } from "../journal/slots.ts";
 import { ChronicleBuilder } from "./chronicle-builder.ts";
+import { Collector } from "./collect.ts";
 import { removeOrphans } from "./orphans.ts";
 import { History } from "./history.ts";
 import { idText, openIdentity, type VaultIdentity } from "./identity.ts";
@@ -53,6 +54,10 @@ export interface VaultOptions {
   sealerCacheBytes?: number;
   /** Default 256 MiB. */
   indexBudgetBytes?: number;
+  /** What collecting may read and write a second while clients write. Default 64 MiB. */
+  collectBytesPerSecond?: number;
+  /** Collecting begins by itself when so many blocks' addresses were dropped (and an eighth of what packs hold). Default 65,536: 256 MiB. */
+  collectDroppedMin?: number;
   /** Disk space that journal growth leaves free. Default 1 GiB. */
   reserveBytes?: number;
   /** Open without writing anything: for checking a stopped vault. */
@@ -318,6 +323,7 @@ class Opening {
           options.onTrouble?.(error);
         },
         onSealed: (progress) => options.onSealed?.(progress),
+        onDropped: (blocks) => collector.noteDropped(blocks),
         plantManifestFirst: options.plant?.manifestFirst ?? false,
       },
       manifest,
@@ -332,6 +338,15 @@ class Opening {
       seed,
       locate: (pack) => sealing.locate(pack),
       frameCacheBytes: options.frameCacheBytes ?? 64 * MIB,
+    });
+    const collector: Collector = new Collector({
+      clock,
+      sealing,
+      packs,
+      lastLsn: () => journal?.lastLsn ?? 0,
+      bytesPerSecond: options.collectBytesPerSecond ?? 64 * MIB,
+      droppedBlocksMin: options.collectDroppedMin ?? 65_536,
+      onTrouble: (error) => options.onTrouble?.(error),
     });
     const epoch = manifest.epoch + 1;
     const isExact = manifest.clean !== undefined || manifest.number === 0;
@@ -378,7 +393,7 @@ class Opening {
         });
       }
       // Ahead of the first stretch, so that it finds its duplicates.
-      void runner.run({ kind: "packs", packs: manifest.packs, index: true });
+      void runner.run({ kind: "packs", packs: manifest.packs, index: true, quarantine: manifest.quarantine ?? [] });
       sealing.start(journal);
     } else {
       journal.close(new SternwayError("unavailable", `the vault is read-only: ${readOnlyReason}`));
@@ -395,6 +410,7 @@ class Opening {
       live: this.live,
       layers,
       packs,
+      collector,
       pressure,
       recoveredLsn: lsn(this.lastLsn),
       writeBlocksMax: Math.min(WRITE_BLOCKS_MAX, options.groupPages ?? GROUP_PAGES_MAX),

@@ -141,6 +141,13 @@ export class PackBuilder {
     return slot;
   }
 
+  /** Keeps the slot and the fingerprint of a block that is lost to damage: reading it is an error, and a copy can still be told. */
+  addLost(fingerprint: bigint): number {
+    const slot = this.addFreed();
+    this.#fingerprints[slot] = fingerprint;
+    return slot;
+  }
+
   /**
    * Closes the pack; at least one slot must have been added, and none can be any more.
    * @returns the file's bytes, to be given to publish(); they stay the builder's and do not change any more

@@ -20,7 +20,7 @@ import {
   READS_MAX,
   settled,
 } from "./pack-loader.ts";
-import { type PackDamage, verifyPack } from "./pack-verify.ts";
+import { type PackDamage, type PackToVerify, salvagePack, verifyPack } from "./pack-verify.ts";
 
 export type { PackLocation, PackStoreOptions } from "./pack-loader.ts";
 
@@ -165,14 +165,17 @@ export class PackStore {
   async verify(pack: number): Promise<PackDamage[]> {
     const location = this.#loader.locate(pack);
     if (!location) return [{ pack, frame: -1, slots: [], why: "the manifest names no such pack" }];
-    const path = this.fileName(pack, location.generation);
-    return verifyPack({
-      identity: this.#loader.identity(pack, location),
-      sizeBytes: location.sizeBytes,
-      seed: this.#seed,
-      actualBytes: () => this.#loader.files.size(path),
-      read: (into, offset) => this.#loader.files.read(path, into, offset),
-    });
+    return verifyPack(this.#toVerify(pack, location));
+  }
+
+  /**
+   * Blocks of damaged frames that still match their fingerprints: a flipped bit spoils one block of an uncompressed frame and often of a
+   * compressed one, but the frame's checksum rejects them all.
+   * @returns by slot, the caller's own
+   */
+  async salvage(pack: number, slots: ReadonlySet<number>): Promise<Map<number, Uint8Array>> {
+    const location = this.#loader.locate(pack);
+    return location ? await salvagePack(this.#toVerify(pack, location), slots) : new Map<number, Uint8Array>();
   }
 
   /** Drops what is cached of a pack that was deleted or repacked. Reads in flight are not disturbed. */
@@ -183,6 +186,17 @@ export class PackStore {
   /** Closes all descriptors and empties the caches. Idempotent. */
   async close(): Promise<void> {
     await this.#loader.close();
+  }
+
+  #toVerify(pack: number, location: PackLocation): PackToVerify {
+    const path = this.fileName(pack, location.generation);
+    return {
+      identity: this.#loader.identity(pack, location),
+      sizeBytes: location.sizeBytes,
+      seed: this.#seed,
+      actualBytes: () => this.#loader.files.size(path),
+      read: (into, offset) => this.#loader.files.read(path, into, offset),
+    };
   }
 
   /** Serves what the caches hold, without a promise, and groups the rest by pack. */
@@ -301,7 +315,7 @@ function showBlock(
     (table.flags[frame]! & FRAME_HAS_FREED) !== 0 &&
     Buffer.compare(ZEROES, bytes.subarray(offset, offset + BLOCK_SIZE)) === 0
   ) {
-    visitor.failed(index, blockError(table, frame, slot, "it was freed"));
+    visitor.failed(index, blockError(table, frame, slot, "it was freed, or lost to damage"));
   } else {
     visitor.block(index, bytes, offset);
   }

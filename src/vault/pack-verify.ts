@@ -90,6 +90,49 @@ export async function verifyPack(source: PackToVerify): Promise<PackDamage[]> {
   return damages;
 }
 
+/**
+ * Blocks in frames whose checksum fails that match their fingerprints all the same. A frame that cannot be read at all gives none.
+ * @param slots - those wanted; others are passed over
+ * @returns by slot
+ */
+export async function salvagePack(source: PackToVerify, slots: ReadonlySet<number>): Promise<Map<number, Uint8Array>> {
+  const { identity, sizeBytes, seed } = source;
+  const found = new Map<number, Uint8Array>();
+  try {
+    const tail = await readPart(source, PACK_TRAILER_BYTES, sizeBytes - PACK_TRAILER_BYTES);
+    const trailer = decodeTrailer(identity, tail, sizeBytes);
+    const entries = await readPart(source, trailer.frameCount * FRAME_ENTRY_BYTES, trailer.frameTableOffset);
+    const table = new FrameTable(identity, trailer, entries);
+    const stored = await readPart(source, table.slotCount * 8, trailer.fingerprintsOffset);
+    const fingerprints = decodeFingerprints(identity, trailer, stored);
+    for (const frame of new Set([...slots].map((slot) => table.frameOf(slot)))) {
+      const bytes = frame < 0 ? "" : await readFrame(source, table, frame);
+      const raw = typeof bytes === "string" ? undefined : unpackUnchecked(table, frame, bytes);
+      const first = raw ? table.firstSlot[frame]! : 0;
+      for (let place = 0; raw && (place + 1) * BLOCK_SIZE <= raw.length; place++) {
+        const print = fingerprints[first + place]!;
+        if (!slots.has(first + place) || print === FINGERPRINT_FREED || !blockMatches(raw, place, print, seed)) continue;
+        found.set(first + place, raw.slice(place * BLOCK_SIZE, (place + 1) * BLOCK_SIZE));
+      }
+    }
+  } catch (error) {
+    // Without its directory nothing of a pack can be proved.
+    if (!isDamage(error)) throw error;
+  }
+  return found;
+}
+
+/** What a frame unpacks to, whatever its checksum says. */
+function unpackUnchecked(table: FrameTable, frame: number, stored: Uint8Array): Uint8Array | undefined {
+  if ((table.flags[frame]! & FRAME_ZSTD) === 0) return stored;
+  try {
+    return decompressFrame(stored, table.rawBytes(frame));
+  } catch {
+    // Damage often shows to the unpacking as well: then this frame gives nothing.
+    return undefined;
+  }
+}
+
 /** Reads `length` bytes, or fewer where the file ends: checksums then tell. */
 async function readPart(source: PackToVerify, length: number, offset: number): Promise<Uint8Array> {
   if (offset < 0) return new Uint8Array(0);

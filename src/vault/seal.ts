@@ -10,20 +10,24 @@ import { publish, type Disk } from "../base/disk.ts";
 import { isSternwayError } from "../base/errors.ts";
 import { BLOCK_SIZE } from "../base/units.ts";
 import { concatChronicles, writeChronicle } from "./chronicle.ts";
+import { CollectWork, type CollectRequest, type CollectResult } from "./collect-work.ts";
 import { Deduplicator } from "./deduplicator.ts";
 import { FingerprintIndex } from "./fingerprint-index.ts";
-import type { LayerMeta } from "./layer-format.ts";
-import { mergeLayers } from "./layer-merge.ts";
 import type { LayerReader } from "./layer-reader.ts";
 import { LayerWriter } from "./layer-writer.ts";
 import { chroniclePath, layerPath } from "./paths.ts";
 import { writeImage } from "./image.ts";
+import { IndexStore } from "./index-store.ts";
 import { layerSet } from "./open-set.ts";
-import type { ChronicleRecord, LayerRecord, PackRecord, ShardWeight } from "./manifest.ts";
+import type { ChronicleRecord, LayerRecord, PackRecord, QuarantineRecord, ShardWeight } from "./manifest.ts";
 import { blockAddress, LEVEL_SHIFT, SHARD_BLOCKS, SLOTS_PER_PACK, TARGET_HOLE, TARGET_ZERO } from "./map.ts";
 import { PackBuilder } from "./pack-builder.ts";
 import { packPath } from "./pack-format.ts";
 import { PackStore } from "./pack-reader.ts";
+import { Quarantine } from "./quarantine.ts";
+import { ScrubWork, type ScrubRequest, type ScrubResult } from "./scrub-work.ts";
+import { countThinning, thinLayers, type Needs } from "./thin.ts";
+import { THIN_SHARE_MIN } from "./thin-policy.ts";
 import { PAGE_ZERO, provedPage, readStretch, type Stretch, type StretchRun } from "./stretch.ts";
 
 export interface SealerOptions {
@@ -80,6 +84,24 @@ export interface MergeRequest {
   /** Adjacent deltas, oldest first. */
   inputs: LayerRecord[];
   layer: number;
+  /** Of the result. */
+  rank: number;
+  /** What must stay readable; the rest is dropped on the way. */
+  needs: Needs;
+}
+
+/** One delta alone, if enough of it is not needed any more. */
+export interface ThinRequest {
+  kind: "thin";
+  input: LayerRecord;
+  layer: number;
+  needs: Needs;
+}
+
+export interface MergeResult {
+  record: LayerRecord;
+  /** Entries dropped that held a block's address: what collecting may free. */
+  droppedBlocks: number;
 }
 
 export interface MergeChroniclesRequest {
@@ -104,16 +126,51 @@ export interface PacksRequest {
   packs: PackRecord[];
   /** Also load their fingerprints into the index. */
   index: boolean;
+  /** What the manifest says of damaged slots: they are never proposed. */
+  quarantine: readonly QuarantineRecord[];
 }
 
-export type SealerRequest = SealRequest | MergeRequest | MergeChroniclesRequest | ImageRequest | PacksRequest;
+/** Keeps the fingerprint index on disk, when enough has come to it for that to pay. */
+export interface SnapshotRequest {
+  kind: "snapshot";
+  /** The number of the next new pack. */
+  pack: number;
+  /** At a clean stop it pays sooner: what is not covered is read at the next open, while people wait. */
+  isLast: boolean;
+}
+
+export type SealerRequest =
+  | SealRequest
+  | MergeRequest
+  | ThinRequest
+  | MergeChroniclesRequest
+  | ImageRequest
+  | PacksRequest
+  | SnapshotRequest
+  | ScrubRequest
+  | CollectRequest;
 export type SealerResult<Request extends SealerRequest> = Request extends SealRequest
   ? SealResult
-  : Request extends MergeRequest | ImageRequest
-    ? LayerRecord
-    : Request extends MergeChroniclesRequest
-      ? ChronicleRecord
-      : void;
+  : Request extends MergeRequest
+    ? MergeResult
+    : Request extends ThinRequest
+      ? MergeResult | undefined
+      : Request extends ImageRequest
+        ? LayerRecord
+        : Request extends MergeChroniclesRequest
+          ? ChronicleRecord
+          : Request extends ScrubRequest
+            ? ScrubResult<Request>
+            : Request extends CollectRequest
+              ? CollectResult<Request>
+              : void;
+
+/** Of a full pack, about. */
+const DIRECTORY_BYTES = 200 * 1024;
+/** While running, a snapshot is worth its writing when so many packs (2 GiB of blocks) came since the last one. */
+const SNAPSHOT_PACKS_MIN = 32;
+/** At a clean stop one byte saved at the next open is worth so many written now. */
+const SNAPSHOT_LAST_FACTOR = 8;
 
 /** Blocks looked up and confirmed at once. */
 const BATCH_BLOCKS = 1024;
@@ -125,6 +182,14 @@ export class Sealer {
   private readonly known = new Map<number, PackRecord>();
   private readonly packs: PackStore;
   private readonly deduplicator: Deduplicator;
+  private readonly quarantine = new Quarantine();
+  private readonly scrub: ScrubWork;
+  private readonly store: IndexStore;
+  /** Packs whose slots are in the index, by number: their generation. */
+  private readonly indexed = new Map<number, number>();
+  /** Of them, those that came since the last snapshot. */
+  private unsaved = 0;
+  private readonly collect: CollectWork;
   private readonly zero = new Uint8Array(BLOCK_SIZE);
   private readonly zeroPrint: bigint;
   private buffer: Uint8Array | undefined;
@@ -145,7 +210,24 @@ export class Sealer {
       frameCacheBytes: options.cacheBytes,
       directoryCacheBytes: options.cacheBytes / 2,
     });
-    this.deduplicator = new Deduplicator({ index: this.index, packs: this.packs });
+    const { index, packs, quarantine, known } = this;
+    this.deduplicator = new Deduplicator({ index, packs, quarantine });
+    const keyOf = (print: bigint): bigint => proposalKey(print, options);
+    const { deduplicator } = this;
+    this.store = new IndexStore({ disk, dir, vaultId, seed });
+    this.scrub = new ScrubWork({ disk, dir, vaultId, seed, packs, index, deduplicator, quarantine, known, keyOf });
+    this.collect = new CollectWork({
+      disk,
+      dir,
+      vaultId,
+      seed,
+      packs,
+      deduplicator,
+      known,
+      settle: (nextPack) => this.settleLast(nextPack),
+      newBuilder: (pack, generation, blocksExpected) =>
+        new PackBuilder({ vaultId, pack, generation, compress: true, blocksExpected }),
+    });
     this.zeroPrint = xxh64(this.zero, seed);
   }
 
@@ -155,22 +237,38 @@ export class Sealer {
       case "seal":
         return await this.seal(request);
       case "merge":
-        return await this.merge(request);
+        return await this.merge(request, request.inputs, request.rank);
+      case "thin":
+        return await this.thin(request);
       case "merge-chronicles":
         return await this.mergeChronicles(request);
       case "image":
         return await this.image(request);
       case "packs":
         return await this.learn(request);
+      case "snapshot":
+        return await this.snapshot(request);
+      case "verify":
+      case "quarantine":
+      case "find-copies":
+      case "rewrite":
+        return await this.scrub.run(request);
+      case "survey":
+      case "survey-more":
+      case "close-packs":
+      case "repack":
+      case "open-packs":
+        return await this.collect.run(request);
     }
   }
 
   async close(): Promise<void> {
+    await this.collect.stop();
     await this.packs.close();
   }
 
   private async seal(request: SealRequest): Promise<SealResult> {
-    this.settleLast(request);
+    this.settleLast(request.pack);
     const { dir, vaultId, seed, journalFileBytes } = this.options;
     this.buffer ??= new Uint8Array(journalFileBytes);
     const file = await this.disk.open(`${dir}/journal/${request.slot}`, "read");
@@ -214,12 +312,29 @@ export class Sealer {
    * Takes over what the last stretch stored, if a manifest names it by now: then the next pack's number lies beyond. If not, the step
    * failed after its packs were written, and the numbers are used again: nothing may refer to what they hold meanwhile.
    */
-  private settleLast(request: SealRequest): void {
+  private settleLast(nextPack: number): void {
     const { last } = this;
     this.last = undefined;
-    if (!last || last.packs.some(({ pack }) => pack >= request.pack)) return;
+    if (!last || last.packs.some(({ pack }) => pack >= nextPack)) return;
     for (const record of last.packs) this.known.set(record.pack, record);
     last.indexInto(this.index);
+    for (const record of last.packs) this.noteIndexed(record);
+  }
+
+  private noteIndexed({ pack, generation }: PackRecord): void {
+    this.indexed.set(pack, generation);
+    this.unsaved++;
+  }
+
+  /** A snapshot costs its size once; not having one costs reading the directories of the packs since the last one. */
+  private async snapshot({ pack, isLast }: SnapshotRequest): Promise<void> {
+    this.settleLast(pack);
+    // Under the hook the index holds other keys than fingerprints.
+    if (this.unsaved === 0 || this.options.fingerprintBits !== undefined) return;
+    const pays = this.unsaved * DIRECTORY_BYTES * (isLast ? SNAPSHOT_LAST_FACTOR : 1);
+    if (pays < this.index.bytes || (!isLast && this.unsaved < SNAPSHOT_PACKS_MIN)) return;
+    await this.store.save(this.index, this.indexed);
+    this.unsaved = 0;
   }
 
   /** Gives every block of a run its target: zero, a known block's address, or a slot of a new pack. */
@@ -242,6 +357,7 @@ export class Sealer {
         if (known !== 0) {
           placing.duplicateBlocks++;
           placing.targets[page] = known;
+          this.collect.shared(known);
           continue;
         }
         await placing.place(page, block, print, stretch);
@@ -266,6 +382,7 @@ export class Sealer {
     const candidates = new Float64Array(end - start);
     await this.deduplicator.lookupBatch(prints, candidates);
     for (let i = start; i < end; i++) if (run.page[i]! < 0) candidates[i - start] = 0;
+    this.collect.refuse(candidates);
     if (this.options.plantTrustFingerprints) return candidates;
     // Law 4: a candidate whose bytes differ, or cannot be read, is no match.
     await this.deduplicator.confirm(candidates, (i) => {
@@ -307,16 +424,38 @@ export class Sealer {
     return { ...(await writer.finish()), rank: 0, weights: [...weights.values()] };
   }
 
-  private async merge(request: MergeRequest): Promise<LayerRecord> {
+  private async thin(request: ThinRequest): Promise<MergeResult | undefined> {
+    const { input, needs } = request;
+    const set = layerSet(this.disk, this.options.dir, this.options.vaultId, this.options.cacheBytes);
+    try {
+      const { entries, dropped } = await countThinning([await set.open(input)], needs);
+      if (dropped === 0 || dropped < entries * THIN_SHARE_MIN) return undefined;
+    } finally {
+      await set.close();
+    }
+    return await this.merge(request, [input], input.rank);
+  }
+
+  private async merge(
+    { layer, needs }: { layer: number; needs: Needs },
+    records: readonly LayerRecord[],
+    rank: number,
+  ): Promise<MergeResult> {
     const { dir, vaultId } = this.options;
     const set = layerSet(this.disk, dir, vaultId, this.options.cacheBytes);
     try {
       const inputs: LayerReader[] = [];
-      for (const input of request.inputs) inputs.push(await set.open(input));
-      const path = `${dir}/${layerPath(request.layer)}`;
-      const meta: LayerMeta = await mergeLayers({ disk: this.disk, inputs, path, vaultId, id: request.layer });
-      const rank = Math.max(...request.inputs.map((input) => input.rank)) + 1;
-      return { ...meta, rank, weights: sumWeights(request.inputs) };
+      for (const record of records) inputs.push(await set.open(record));
+      const path = `${dir}/${layerPath(layer)}`;
+      const { meta, weights, droppedBlocks } = await thinLayers({
+        disk: this.disk,
+        inputs,
+        path,
+        vaultId,
+        id: layer,
+        needs,
+      });
+      return { record: { ...meta, rank, weights }, droppedBlocks };
     } finally {
       await set.close();
     }
@@ -347,13 +486,20 @@ export class Sealer {
   /** Loads what the manifest names. A pack that cannot be read gives no duplicates; that is all. */
   private async learn(request: PacksRequest): Promise<void> {
     for (const record of request.packs) this.known.set(record.pack, record);
+    for (const record of request.quarantine) this.quarantine.add(record);
     if (!request.index) return;
+    if (this.options.fingerprintBits === undefined) {
+      const covered = await this.store.load(this.index, request.packs);
+      for (const [pack, generation] of covered) this.indexed.set(pack, generation);
+    }
     for (const record of request.packs) {
+      if (this.indexed.get(record.pack) === record.generation) continue;
       try {
         const { fingerprints } = await this.packs.directory(record.pack);
         fingerprints.forEach((print, slot) =>
           this.index.insert(proposalKey(print, this.options), blockAddress(record.pack, slot)),
         );
+        this.noteIndexed(record);
       } catch (error) {
         if (!isSternwayError(error)) throw error;
       }
@@ -434,17 +580,4 @@ class Placing {
   indexInto(index: FingerprintIndex): void {
     for (const [print, page] of this.pages) index.insert(print, this.targets[page]!);
   }
-}
-
-function sumWeights(layers: readonly LayerRecord[]): ShardWeight[] {
-  const sums = new Map<string, ShardWeight>();
-  for (const layer of layers) {
-    for (const { strand, shard, entries } of layer.weights) {
-      const key = `${strand}/${shard}`;
-      const sum = sums.get(key);
-      if (sum) sum.entries += entries;
-      else sums.set(key, { strand, shard, entries });
-    }
-  }
-  return [...sums.values()];
 }

@@ -1,6 +1,6 @@
 /**
  * Keeps sealed history: takes closed journal files to packs and layers, merges layers, makes images, and publishes a manifest after
- * each step. It owns the manifest and the versions that readers pin. One step at a time, sealing before merging before images.
+ * each step. It owns the manifest and the versions that readers pin. One step at a time, sealing before merging before thinning before images.
  *
  * After any crash the newest manifest and the journal behind it are whole, since a step's files are durable before its manifest, and what it
  * replaces is deleted after it, when the last reader is gone (law 5). Files that no manifest names are removed at the next open.
@@ -15,12 +15,17 @@ import type { History } from "./history.ts";
 import { publishManifest, type LayerRecord, type Manifest, type PackRecord } from "./manifest.ts";
 import type { Memtable } from "./memtable.ts";
 import type { ChronicleSet, LayerSet } from "./open-set.ts";
+import { packPath } from "./pack-format.ts";
 import { chroniclePath, layerPath } from "./paths.ts";
 import { dueImages, dueMerge } from "./merge-policy.ts";
+import { needsOf } from "./needs.ts";
 import type { Pressure } from "./pressure.ts";
 import type { Registry, RegistryEvent } from "./registry.ts";
 import { LayerIndex } from "./resolve.ts";
+import type { MergeResult } from "./seal.ts";
 import type { SealerRunner } from "./sealer-runner.ts";
+import type { Needs } from "./thin.ts";
+import { dueColdMerge, thinKey, uselessImages } from "./thin-policy.ts";
 import { Versions } from "./versions.ts";
 import type { Lsn } from "../base/units.ts";
 
@@ -46,8 +51,23 @@ export interface SealingOptions {
   onTrouble: (error: SternwayError | undefined, holdsJournal: boolean) => void;
   /** Told after each sealed stretch. */
   onSealed: (progress: SealProgress) => void;
+  /** Told how many block addresses merging and thinning dropped: what collecting may free. */
+  onDropped: (blocks: number) => void;
   /** Test hook for planted bugs: publishes the manifest before what it names is written (breaks law 5). */
   plantManifestFirst?: boolean;
+}
+
+/** What a step changes in the manifest, and what is to be done once that is durable. */
+export interface StepOutcome {
+  changes: Partial<Manifest>;
+  published?: () => void;
+}
+
+/** A step that another part of the room asked for. */
+interface Order {
+  work: () => Promise<StepOutcome | undefined>;
+  resolve: () => void;
+  reject: (error: unknown) => void;
 }
 
 export interface SealProgress {
@@ -69,6 +89,9 @@ export class Sealing {
   private readonly packs = new Map<number, PackRecord>();
   private readonly queue: SealTask[] = [];
   private readonly marks: { lsn: Lsn; event: RegistryEvent }[] = [];
+  private readonly orders: Order[] = [];
+  /** The one that is being carried out, until its manifest is durable. */
+  private order: Order | undefined;
   private journal: Journal | undefined;
   private working: Promise<void> | undefined;
   private stopping = false;
@@ -81,6 +104,11 @@ export class Sealing {
   /** Files that could not be deleted; the next open removes them. */
   leftovers = 0;
   private readonly discarding = new Set<Promise<void>>();
+  /** Who keeps replaced layers on disk, and what waits for them. */
+  private layerHolds = 0;
+  private readonly heldLayers: LayerRecord[] = [];
+  /** By layer: what was needed of it when thinning last looked. */
+  private readonly looked = new Map<number, string>();
   private idleWaiters: (() => void)[] = [];
 
   constructor(options: SealingOptions, manifest: Manifest, manifestHash: string, memtables: readonly Memtable[]) {
@@ -115,6 +143,61 @@ export class Sealing {
     this.wake();
   }
 
+  /**
+   * Carries out a step for another part of the room, between the sealer's own: after what waits to be sealed, before merging. While it runs
+   * nothing else changes the manifest, so it may rely on {@link manifest}. Resolves when its changes are durable and taken over.
+   * @param work - may fail; that is the caller's trouble alone
+   * @throws unavailable: the vault is read-only or stops before its turn comes
+   */
+  perform(work: () => Promise<StepOutcome | undefined>): Promise<void> {
+    if (this.stopping || !this.journal) return Promise.reject(noStep());
+    return new Promise((resolve, reject) => {
+      this.orders.push({ work, resolve, reject });
+      this.wake();
+    });
+  }
+
+  /** Takes requests of the rest of the room; they are carried out between its own. Gone after {@link stop}. */
+  get runner(): SealerRunner {
+    return this.options.runner;
+  }
+
+  /**
+   * Takes over a pack that was written anew, once the manifest that names it is durable. The old file goes when its last reader is done.
+   * @param store - reads the pack for clients
+   */
+  takeOverPack(old: PackRecord, record: PackRecord, store: { forget(pack: number): Promise<void> }): void {
+    this.packs.set(record.pack, record);
+    const { memtables, layers } = this.versions.current;
+    this.versions.advance(memtables, layers, () => {
+      this.discard(packPath(old.pack, old.generation), store, old.pack);
+    });
+  }
+
+  /** Takes over that packs are gone, once the manifest that leaves them out is durable. Their files go when the last reader is done. */
+  letGoOfPacks(gone: readonly PackRecord[], store: { forget(pack: number): Promise<void> }): void {
+    for (const { pack } of gone) this.packs.delete(pack);
+    const { memtables, layers } = this.versions.current;
+    this.versions.advance(memtables, layers, () => {
+      for (const { pack, generation } of gone) this.discard(packPath(pack, generation), store, pack);
+    });
+  }
+
+  /** Keeps the files of layers that are replaced from now on. Ends with the call of what it returns. */
+  holdLayers(): () => void {
+    this.layerHolds++;
+    return () => {
+      // A vault that stops leaves them to the next open.
+      if (--this.layerHolds > 0 || this.stopping) return;
+      for (const layer of this.heldLayers.splice(0)) this.discard(layerPath(layer.id), this.options.layers, layer.id);
+    };
+  }
+
+  /** What must stay readable by what is durable and sealed: a mark that a crash may still take lets go of nothing. */
+  needs(): Needs {
+    return needsOf(this.options.registry, this.manifest.sealed.lsn as Lsn);
+  }
+
   /** Stretches that wait, the one being sealed included. */
   get backlog(): number {
     return this.queue.length;
@@ -141,6 +224,9 @@ export class Sealing {
     this.stopping = true;
     this.endPause?.();
     await this.working;
+    for (const { reject } of this.orders.splice(0)) reject(noStep());
+    this.order?.reject(noStep());
+    if (this.journal) await this.snapshot(true);
     await Promise.all(this.discarding);
     await this.options.runner.stop();
   }
@@ -180,7 +266,7 @@ export class Sealing {
       this.working = undefined;
       this.wakeIdle();
       // Something may have come in between the last look and now.
-      if (this.queue.length > 0) this.wake();
+      if (this.queue.length > 0 || this.orders.length > 0) this.wake();
     });
   }
 
@@ -229,7 +315,50 @@ export class Sealing {
       await this.seal(task);
       return true;
     }
-    return (await this.mergeLayers()) || (await this.mergeChronicles()) || (await this.makeImages());
+    this.order = this.orders.shift();
+    if (this.order) {
+      await this.carryOut(this.order);
+      return true;
+    }
+    return (
+      (await this.mergeLayers()) ||
+      (await this.mergeChronicles()) ||
+      (await this.thin()) ||
+      (await this.makeImages()) ||
+      (await this.snapshot(false))
+    );
+  }
+
+  /** Keeps the sealer's fingerprint index over a restart. @returns false: it is no step that another one follows */
+  private async snapshot(isLast: boolean): Promise<false> {
+    try {
+      await this.options.runner.run({ kind: "snapshot", pack: this.manifest.next.pack, isLast });
+    } catch (error) {
+      // Without it the next open reads directories instead.
+      if (!isSternwayError(error)) throw error;
+    }
+    return false;
+  }
+
+  private async carryOut({ work, resolve, reject }: Order): Promise<void> {
+    let outcome: StepOutcome | undefined;
+    try {
+      outcome = await work();
+      if (!outcome) resolve();
+    } catch (error) {
+      reject(error);
+    }
+    if (!outcome) {
+      this.order = undefined;
+      return;
+    }
+    const { changes, published } = outcome;
+    // When publishing fails it is tried again, as for any step: the caller waits meanwhile.
+    await this.complete(changes, () => {
+      published?.();
+      this.order = undefined;
+      resolve();
+    });
   }
 
   private async seal(task: SealTask): Promise<void> {
@@ -291,13 +420,55 @@ export class Sealing {
     const { manifest } = this;
     const inputs = dueMerge(manifest.layers.filter((layer) => layer.kind === "delta"));
     if (!inputs) return false;
-    const merged = await this.options.runner.run({ kind: "merge", inputs, layer: manifest.next.layer });
-    const layers = manifest.layers.flatMap((layer) => {
-      if (layer === inputs[0]) return [merged];
+    await this.mergeInto(inputs, Math.max(...inputs.map((input) => input.rank)) + 1);
+    return true;
+  }
+
+  private async mergeInto(inputs: LayerRecord[], rank: number): Promise<void> {
+    const { manifest } = this;
+    const needs = this.needs();
+    const merged = await this.options.runner.run({ kind: "merge", inputs, layer: manifest.next.layer, rank, needs });
+    await this.replaceDeltas(inputs, merged);
+  }
+
+  private async replaceDeltas(inputs: readonly LayerRecord[], { record, droppedBlocks }: MergeResult): Promise<void> {
+    const layers = this.manifest.layers.flatMap((layer) => {
+      if (layer === inputs[0]) return [record];
       return inputs.includes(layer) ? [] : [layer];
     });
     await this.replaceLayers(layers, inputs);
-    return true;
+    if (droppedBlocks > 0) this.options.onDropped(droppedBlocks);
+  }
+
+  /** Lets go of what is not needed any more: images, what cold deltas hold among them, and what a single delta holds. */
+  private async thin(): Promise<boolean> {
+    const { manifest } = this;
+    const needs = this.needs();
+    const useless = uselessImages(manifest.layers, needs);
+    if (useless.length > 0) {
+      await this.replaceLayers(
+        manifest.layers.filter((layer) => !useless.includes(layer)),
+        useless,
+      );
+      return true;
+    }
+    const deltas = manifest.layers.filter((layer) => layer.kind === "delta");
+    const cold = dueColdMerge(deltas, needs);
+    if (cold) {
+      await this.mergeInto(cold, Math.max(...cold.map((input) => input.rank)));
+      return true;
+    }
+    for (const input of deltas) {
+      const key = thinKey(input, needs);
+      if (key === undefined || this.looked.get(input.id) === key) continue;
+      const thinned = await this.options.runner.run({ kind: "thin", input, layer: manifest.next.layer, needs });
+      this.looked.set(input.id, key);
+      if (!thinned) return true;
+      this.looked.set(thinned.record.id, key);
+      await this.replaceDeltas([input], thinned);
+      return true;
+    }
+    return false;
   }
 
   private async makeImages(): Promise<boolean> {
@@ -323,9 +494,11 @@ export class Sealing {
 
   private async replaceLayers(layers: LayerRecord[], gone: readonly LayerRecord[]): Promise<void> {
     const { manifest } = this;
+    for (const layer of gone) this.looked.delete(layer.id);
     await this.complete({ layers, next: { ...manifest.next, layer: manifest.next.layer + 1 } }, () => {
       this.versions.advance(this.versions.current.memtables, new LayerIndex(layers), () => {
-        for (const layer of gone) this.discard(layerPath(layer.id), this.options.layers, layer.id);
+        if (this.layerHolds > 0) this.heldLayers.push(...gone);
+        else for (const layer of gone) this.discard(layerPath(layer.id), this.options.layers, layer.id);
       });
     });
   }
@@ -366,6 +539,9 @@ export class Sealing {
     this.discarding.add(gone);
   }
 }
+
+const noStep = (): SternwayError =>
+  new SternwayError("unavailable", "the vault takes no further steps: it is read-only or stops");
 
 /** What the planted bug publishes: a manifest that says what the stretch will become, before any of it is written. */
 function unwritten(manifest: Manifest, task: SealTask): Partial<Manifest> {

@@ -16,6 +16,7 @@ import { ENTRY_FLUSH, ENTRY_MARK, ENTRY_TRIM, ENTRY_WRITE, ENTRY_ZERO } from "..
 import { LOCATION_GROUP, type Journal } from "../journal/journal.ts";
 import type { Damage } from "../journal/recover.ts";
 import type { ChronicleBuilder } from "./chronicle-builder.ts";
+import type { Collector, CollectReport } from "./collect.ts";
 import type { History } from "./history.ts";
 import type { VaultIdentity } from "./identity.ts";
 import { emptyResolution, SHARD_BLOCKS, TARGET_ADDRESS_MIN, type Resolution } from "./map.ts";
@@ -49,6 +50,7 @@ export interface VaultParts {
   live: ChronicleBuilder;
   layers: LayerSet;
   packs: PackStore;
+  collector: Collector;
   pressure: Pressure;
   /** The newest LSN that recovery found; those after it that were given out before a crash are skipped. */
   recoveredLsn: Lsn;
@@ -95,6 +97,11 @@ export class Vault {
   /** Most blocks of one {@link tryWrite}. */
   get writeBlocksMax(): number {
     return this.parts.writeBlocksMax;
+  }
+
+  /** Size of one journal file, as fixed when the vault was made. */
+  get journalFileBytes(): number {
+    return this.parts.identity.journalFileBytes;
   }
 
   /** The newest LSN; 0 for an empty vault. */
@@ -238,12 +245,23 @@ export class Vault {
   }
 
   /**
+   * Gives back the space of what is not needed any more: seals what waits, so that its marks count, thins, and collects.
+   * @throws unavailable: read-only, stopping, or the disk failed; corrupt: a damaged layer hides what is live
+   */
+  async collect(): Promise<CollectReport> {
+    this.assertWritable();
+    await this.seal();
+    return await this.parts.collector.collect();
+  }
+
+  /**
    * Makes everything durable, ends sealing, and leaves the mark of a clean stop; waits for reads that began before. Idempotent.
    * @throws unavailable: the disk refused; what was answered is as safe as after a crash, and everything is closed
    */
   async stop(): Promise<void> {
     if (this.stopped) return;
     this.stopped = true;
+    this.parts.collector.stop();
     const groupSequence = await this.journal.stop();
     // Reads that began before still need their files.
     await this.sealing.versions.idle();
@@ -251,6 +269,7 @@ export class Vault {
     try {
       await this.journal.closeFiles();
       await this.sealing.stop();
+      await this.parts.collector.idle();
       // Without the mark the next open recovers as after a crash.
       const isWhole = this.readOnlyReason === undefined && groupSequence !== undefined;
       if (isWhole) await this.sealing.publish({ clean: { groupSequence } });

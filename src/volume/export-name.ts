@@ -4,10 +4,10 @@
  * One name, two rooms: the live volume is served by `sources/` (it is where data comes from), a past one by `restore/`.
  * {@link combineExports} sends each name to its room and is the only place that decides.
  */
-import { SternwayError } from "../base/errors.ts";
+import { isSternwayError, SternwayError } from "../base/errors.ts";
 import type { NbdExports } from "../nbd/server.ts";
 import { MOMENT_FORMS, parseMoment } from "./moment.ts";
-import type { Moment, VolumeInfo } from "./volumes.ts";
+import type { Moment, VolumeInfo, Volumes } from "./volumes.ts";
 
 export { MOMENT_FORMS } from "./moment.ts";
 
@@ -44,6 +44,16 @@ export function unknownVolume(name: string, volumes: readonly VolumeInfo[]): Ste
   const rest = volumes.length > shown.length ? ` and ${volumes.length - shown.length} more` : "";
   const there = shown.length === 0 ? "there are none yet" : `there are ${shown.join(", ")}${rest}`;
   return new SternwayError("not_found", `no volume ${name}: ${there}`, { volume: name });
+}
+
+/** The volume of a name. @throws not_found, with those that are there; conflict, unavailable: its vault is closed */
+export function findVolume(volumes: Volumes, name: string): VolumeInfo {
+  try {
+    return volumes.get(name);
+  } catch (error) {
+    if (isSternwayError(error, "not_found")) throw unknownVolume(name, volumes.list());
+    throw error;
+  }
 }
 
 /** Serves both under one list: names with `@` go to `past`, all others to `live`. */

@@ -1,5 +1,5 @@
 /**
- * The door of the room: volumes of one vault, their histories, and devices onto them.
+ * The door of the room: volumes, their histories, and devices onto them; of one vault (`volume-set.ts`) or of all (`vault-volumes.ts`).
  */
 import type { ReadableDevice, WritableDevice } from "../base/device.ts";
 import type { Lsn, Micros } from "../base/units.ts";
@@ -103,8 +103,11 @@ export type ParseMoment = (text: string) => Moment;
 export interface Volumes {
   list(): VolumeInfo[];
   get(name: string): VolumeInfo;
-  /** @throws conflict: the name exists; invalid: a bad name or size (a multiple of 512, up to 16 TiB) */
-  create(name: string, sizeBytes: number): Promise<VolumeInfo>;
+  /**
+   * @param options.vault - which vault takes it, where there are several
+   * @throws conflict: the name exists; invalid: a bad name or size (a multiple of 512, up to 16 TiB)
+   */
+  create(name: string, sizeBytes: number, options?: { vault?: string }): Promise<VolumeInfo>;
   /** Growing adds zeroes; shrinking trims what lies past the end (older moments keep it). @throws conflict: shrinking while attached without force */
   resize(name: string, sizeBytes: number, options?: { force?: boolean }): Promise<VolumeInfo>;
   /** @throws conflict: attached without force */
@@ -118,8 +121,8 @@ export interface Volumes {
 
   /** Sets the present back: one metadata write. @throws conflict: attached without force */
   rollback(name: string, to: Moment, options?: { force?: boolean }): Promise<RollbackResult>;
-  /** A new writable volume that starts as `name` at `at` and shares all its blocks. */
-  branch(name: string, at: Moment, newName: string): Promise<VolumeInfo>;
+  /** A new writable volume that starts as `name` at `at` and shares all its blocks. @throws invalid: another vault was asked for */
+  branch(name: string, at: Moment, newName: string, options?: { vault?: string }): Promise<VolumeInfo>;
   /** Ranges that were written differently between two moments: never misses a difference, may name equal bytes. Sorted, merged, 4 KiB-aligned. */
   diff(name: string, from: Moment, to: Moment): AsyncIterable<DiffRange>;
 

@@ -6,7 +6,7 @@ import { createApi, type Answer, type ApiContext, type Appliance } from "../../s
 import { systemClock } from "../../src/base/clock.ts";
 import { realDisk } from "../../src/base/real-disk.ts";
 import { openCatalog } from "../../src/catalog/catalog.ts";
-import type { DiskList, VaultStatus } from "../../src/contract/contract.ts";
+import type { DiskList, VaultStatus, WireVault } from "../../src/contract/contract.ts";
 import { createLog } from "../../src/observe/log.ts";
 import { createMetrics } from "../../src/observe/metrics.ts";
 import { createFakeVolumes, type FakeVolumes } from "./fake-volumes.ts";
@@ -31,8 +31,11 @@ const VAULT: VaultStatus = {
 const DISKS: DiskList = {
   disks: [],
   store: { path: "/", fsType: "ext4", dataDir: "/srv/sternway", reserveBytes: 2 ** 28, low: false },
+  vaults: [],
   warnings: [],
 };
+
+const NAMED: WireVault = { name: "default", state: "writable", encrypted: false, volumes: [], status: VAULT };
 
 export interface ApiFixture {
   context: ApiContext;
@@ -61,6 +64,14 @@ export async function openApiFixture(appliance: Partial<Appliance> = {}): Promis
     appliance: {
       health: () => ({ status: "ok", version: "0.0.0-test", startedAt: "2026-11-20T12:00:00.000000Z", reasons: [] }),
       vault: async () => VAULT,
+      vaults: {
+        list: async () => [NAMED],
+        show: async (name) => ({ ...NAMED, name }),
+        create: async (name) => ({ ...NAMED, name }),
+        lock: async (name) => ({ name, state: "closed", volumes: [] }),
+        unlock: async (name) => ({ ...NAMED, name }),
+        forget: async () => {},
+      },
       disks: async () => DISKS,
       async *check() {
         yield { line: "progress", what: "packs", done: 1, total: 2 };

@@ -24,7 +24,9 @@ function open(): Promise<Engine> {
     disk: realDisk,
     clock: systemClock,
     random: systemRandom,
+    name: "default",
     dir,
+    make: true,
     storage: resolveConfig({ fileText, filePath: "config.json", environment: {}, flags: {} }).storage,
     log: createLog({ level: "error", format: "json", write: () => {} }),
     metrics: createMetrics(),
@@ -78,23 +80,14 @@ describe("openEngine()", () => {
     expect(lines.at(-1)).toMatchObject({ line: "end", findings: 0, bytes: 6 * 2 ** 20 });
     await second.stop();
   });
-
-  test("runs one check at a time", async () => {
-    const engine = await open();
-    await fill(engine);
-    const first = engine.check({}, never)[Symbol.asyncIterator]();
-    await first.next();
-    await expect(linesOf(engine.check({}, never))).rejects.toMatchObject({ kind: "conflict" });
-    await first.return?.();
-    expect((await linesOf(engine.check({ quick: true }, never))).at(-1)).toMatchObject({ line: "end" });
-    await engine.stop();
-  });
 });
 
 describe("checkVaultAt()", () => {
   test("finds damage in a stopped vault, and changes nothing", async () => {
     const engine = await open();
     await fill(engine);
+    // A stop does not wait for what could be sealed at the next start as well, and the damage is to lie in a pack.
+    while ((await engine.status()).packCount === 0) await new Promise((resolve) => setImmediate(resolve));
     await engine.stop();
     expect((await linesOf(checkVaultAt(dir, {}, never))).at(-1)).toMatchObject({ line: "end", findings: 0 });
     await expect(linesOf(checkVaultAt(dir, { volume: "w" }, never))).rejects.toMatchObject({ kind: "not_found" });

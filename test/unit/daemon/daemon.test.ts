@@ -33,8 +33,14 @@ afterEach(async () => {
   rmSync(parent, { recursive: true, force: true });
 });
 
-const openEngine: OpenEngine = async (): Promise<Engine> => ({
-  volumes,
+const openEngine: OpenEngine = async ({ dir: vaultDir, make }): Promise<Engine> => {
+  if (make) writeFileSync(join(vaultDir, "vault.json"), "{}");
+  return engineOn(volumes);
+};
+
+const engineOn = (held: FakeVolumes): Engine => ({
+  volumes: held,
+  encrypted: false,
   status: async () => ({
     id: "feed",
     state: "writable",
@@ -42,7 +48,7 @@ const openEngine: OpenEngine = async (): Promise<Engine> => ({
     lastLsn: 0,
     durableLsn: 0,
     sealedLsn: 0,
-    volumeCount: volumes.list().length,
+    volumeCount: held.list().length,
     journalUsedBytes: 0,
     journalSizeBytes: 0,
     storedBytes: 0,
@@ -98,7 +104,7 @@ describe("startDaemon()", () => {
     expect(vault).toMatchObject({ id: "feed", volumeCount: 1 });
     expect(vault.totalBytes).toBeGreaterThan(0);
     const metrics = await tcp.metrics();
-    expect(metrics).toContain("sternway_packs 3");
+    expect(metrics).toContain('sternway_packs{vault="default"} 3');
     expect(metrics).toContain('sternway_volume_size_bytes{volume="web1"} 1048576');
     expect((await tcp.events()).events.map((event) => event.kind)).toEqual(["volume-created", "started"]);
   });
@@ -194,9 +200,24 @@ describe("startDaemon()", () => {
     using taken = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response("") });
     await expect(start({ http: `127.0.0.1:${taken.port}` })).rejects.toMatchObject({ kind: "unavailable" });
     while (engineStops === 0) await new Promise((resolve) => setImmediate(resolve));
-    const broken: OpenEngine = () => Promise.reject(new SternwayError("corrupt", "manifest 3"));
-    await expect(start({ http: "off" }, broken)).rejects.toMatchObject({ kind: "corrupt" });
+    const broken: OpenEngine = () => Promise.reject(new Error("a defect"));
+    await expect(start({ http: "off" }, broken)).rejects.toThrow("a defect");
     await start();
+  });
+
+  test("serves on when a vault cannot be opened, and says which and why", async () => {
+    await (await start()).stop();
+    const broken: OpenEngine = () => Promise.reject(new SternwayError("corrupt", "manifest 3 is damaged"));
+    const { addresses } = await start({ http: "off" }, broken);
+    const client = createClient({ socketPath: addresses.control });
+    expect(await client.health()).toMatchObject({
+      status: "degraded",
+      reasons: [expect.stringContaining("vault default is damaged: manifest 3 is damaged")],
+    });
+    expect(await client.vaults()).toMatchObject([{ name: "default", state: "damaged" }]);
+    await expect(client.vault()).rejects.toMatchObject({ kind: "unavailable" });
+    await expect(client.createVolume("web1", 2 ** 20)).rejects.toMatchObject({ kind: "unavailable" });
+    expect((await client.events()).events.map((event) => event.kind)).toContain("vault-damaged");
   });
 });
 

@@ -4,9 +4,9 @@ import { createMetrics, type VolumeSample } from "../../../src/observe/metrics.t
 describe("createMetrics()", () => {
   test("two appliances in one process do not meet", async () => {
     const [a, b] = [createMetrics(), createMetrics()];
-    a.sealedBytes.inc(3);
-    expect(await a.text()).toContain("sternway_sealed_bytes_total 3");
-    expect(await b.text()).toContain("sternway_sealed_bytes_total 0");
+    a.sealedBytes.inc({ vault: "x" }, 3);
+    expect(await a.text()).toContain('sternway_sealed_bytes_total{vault="x"} 3');
+    expect(await b.text()).not.toContain("sternway_sealed_bytes_total{");
   });
 
   test("samples volumes and the vault when read, and forgets a deleted volume", async () => {
@@ -17,7 +17,10 @@ describe("createMetrics()", () => {
     metrics.attach({
       volumes: () => volumes,
       totals: () => volumes.map(() => totals),
-      vault: () => ({ journalUsedBytes: 77, writable: true }),
+      vaults: () => [
+        { vault: "default", journalUsedBytes: 77, writable: true },
+        { vault: "locked", writable: false },
+      ],
       nbdSessions: () => 4,
     });
     const text = await metrics.text();
@@ -25,8 +28,9 @@ describe("createMetrics()", () => {
       'sternway_volume_last_lsn{volume="web1"} 9',
       'sternway_volume_last_write_age_seconds{volume="web1"} 1.5',
       'sternway_written_bytes_total{volume="web1"} 20480',
-      "sternway_journal_used_bytes 77",
-      "sternway_vault_writable 1",
+      'sternway_journal_used_bytes{vault="default"} 77',
+      'sternway_vault_writable{vault="default"} 1',
+      'sternway_vault_writable{vault="locked"} 0',
       "sternway_nbd_sessions 4",
     ]) {
       expect(text).toContain(line);

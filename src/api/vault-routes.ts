@@ -1,0 +1,67 @@
+/** Routes of vaults. Whatever carries a key, or takes a vault away from its clients, is for the control socket alone. */
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import { SternwayError } from "../base/errors.ts";
+import { routes } from "../contract/contract.ts";
+import type { ApiContext, ApiEnv } from "./appliance.ts";
+import { recordEvent } from "./record.ts";
+
+export function registerVaultRoutes(app: OpenAPIHono<ApiEnv>, context: ApiContext): void {
+  const { vaults } = context.appliance;
+  const tell = (level: "info" | "warning", kind: string, subject: string, message: string): void =>
+    recordEvent(context, { level, kind, subject, message });
+
+  app.openapi(routes.listVaults, async (c) => c.json({ vaults: await vaults.list() }, 200));
+
+  app.openapi(routes.getVaultNamed, async (c) => c.json(await vaults.show(c.req.valid("param").name), 200));
+
+  app.openapi(routes.createVault, async (c) => {
+    const { name, encrypt } = c.req.valid("json");
+    if (encrypt !== undefined) controlOnly(c.env, "a key");
+    const made = await vaults.create(name, encrypt);
+    tell(
+      "info",
+      "vault-created",
+      name,
+      `vault ${name} was made, ${encrypt === undefined ? "not encrypted" : "encrypted"}`,
+    );
+    return c.json(made, 201, { location: `/v1/vaults/${name}` });
+  });
+
+  app.openapi(routes.lockVault, async (c) => {
+    controlOnly(c.env, "locking a vault");
+    const { name } = c.req.valid("param");
+    const vault = await vaults.lock(name, { force: c.req.valid("json").force ?? false });
+    tell("warning", `vault-${vault.state}`, name, `vault ${name} is ${vault.state} now; its volumes are not served`);
+    return c.json(vault, 200);
+  });
+
+  app.openapi(routes.unlockVault, async (c) => {
+    controlOnly(c.env, "unlocking a vault");
+    const { name } = c.req.valid("param");
+    try {
+      const vault = await vaults.unlock(name, c.req.valid("json").key);
+      tell("info", "vault-opened", name, `vault ${name} is open and ${vault.state}`);
+      return c.json(vault, 200);
+    } catch (error) {
+      // Somebody who tries keys is worth a line.
+      if (error instanceof SternwayError && error.kind === "denied") {
+        tell("warning", "vault-unlock-denied", name, `vault ${name} was not unlocked: ${error.message}`);
+      }
+      throw error;
+    }
+  });
+
+  app.openapi(routes.forgetVault, async (c) => {
+    controlOnly(c.env, "forgetting a vault");
+    const { name } = c.req.valid("param");
+    await vaults.forget(name);
+    tell("warning", "vault-forgotten", name, `vault ${name} is gone and was struck off the list`);
+    return c.body(null, 204);
+  });
+}
+
+/** @throws denied over TCP: any program of this machine can come that way, and listen on it */
+function controlOnly(env: ApiEnv["Bindings"], what: string): void {
+  if (env.via === "control") return;
+  throw new SternwayError("denied", `${what} is for the control socket alone: use \`sternway vault\``);
+}

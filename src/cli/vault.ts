@@ -1,0 +1,193 @@
+/** `sternway vault create|list|show|lock|unlock|forget` */
+import { resolve } from "node:path";
+import type { Command } from "commander";
+import { SternwayError } from "../base/errors.ts";
+import { formatSize } from "../base/units.ts";
+import type { VaultKey, VaultStatus, WireVault } from "../contract/contract.ts";
+import { examples, invocation, type Context } from "./context.ts";
+import { readNewPassphrase, readPassphrase } from "./secret.ts";
+import { count, facts, table } from "./text.ts";
+
+interface KeyOptions {
+  keyFile?: string;
+  passphrase?: boolean;
+}
+
+const KEY_FILE = ["--key-file <path>", "a file that holds the key; the daemon reads it"] as const;
+const PASSPHRASE = ["--passphrase", "ask for a passphrase, or read it as one line of standard input"] as const;
+
+export function registerVault(program: Command, context: Context): void {
+  const vault = program.command("vault").description("create, list, show, lock and unlock vaults");
+
+  examples(
+    vault
+      .command("create")
+      .description("make another vault, with a journal, deduplication and key of its own")
+      .argument("<name>", "1 to 64 of a-z A-Z 0-9 . _ -")
+      .option("--encrypt", "encrypt it at rest; this cannot be changed later")
+      .option(...KEY_FILE)
+      .option(...PASSPHRASE)
+      .action(async (name: string, options: KeyOptions & { encrypt?: boolean }, command: Command) => {
+        const run = invocation(context, command);
+        const made = await run.client().createVault(name, await newKey(options));
+        const kind = made.encrypted === true ? "encrypted" : "not encrypted";
+        run.print(
+          made,
+          `made vault ${name}, ${kind}: \`sternway volume create NAME SIZE --vault ${name}\` puts a volume there\n`,
+        );
+      }),
+    "sternway vault create archive",
+    "sternway vault create payroll --encrypt --key-file /etc/sternway/payroll.key",
+    "sternway vault create payroll --encrypt --passphrase",
+  ).addHelpText(
+    "after",
+    "\nIt lies in DATA/vaults/NAME. To have it on another disk, mount that disk there\nfirst. Volumes' names are given once per appliance; branches stay in their vault.",
+  );
+
+  examples(
+    vault
+      .command("list")
+      .description("list the vaults, also those that are locked or could not be opened")
+      .action(async (_options, command: Command) => {
+        const run = invocation(context, command);
+        const vaults = await run.client().vaults();
+        run.print({ vaults }, vaultTable(vaults));
+      }),
+    "sternway vault list",
+  );
+
+  examples(
+    vault
+      .command("show")
+      .description("show one vault")
+      .argument("<name>")
+      .action(async (name: string, _options, command: Command) => {
+        const run = invocation(context, command);
+        const info = await run.client().vaultNamed(name);
+        run.print(info, facts(vaultFacts(info)));
+      }),
+    "sternway vault show default",
+  );
+
+  examples(
+    vault
+      .command("lock")
+      .description("close a vault and forget its key; its volumes are not served until it is unlocked")
+      .argument("<name>")
+      .option("--force", "although its volumes are in use: their clients get errors from then on")
+      .action(async (name: string, options: { force?: boolean }, command: Command) => {
+        const run = invocation(context, command);
+        const info = await run.client().lockVault(name, options);
+        run.print(info, `vault ${name} is ${info.state}\n`);
+      }),
+    "sternway vault lock payroll",
+  );
+
+  examples(
+    vault
+      .command("unlock")
+      .description("open a vault that is locked or closed, or that could not be opened at the start")
+      .argument("<name>")
+      .option(...KEY_FILE)
+      .option(...PASSPHRASE)
+      .action(async (name: string, options: KeyOptions, command: Command) => {
+        const run = invocation(context, command);
+        const info = await run.client().unlockVault(name, await givenKey(options, readPassphrase));
+        run.print(info, `vault ${name} is open and ${info.state}: ${count(info.volumes.length, "volume")}\n`);
+      }),
+    "sternway vault unlock payroll --key-file /etc/sternway/payroll.key",
+    "sternway vault unlock payroll --passphrase",
+    "systemd-ask-password | sternway vault unlock payroll --passphrase",
+  );
+
+  examples(
+    vault
+      .command("forget")
+      .description("strike a vault off the list whose folder is gone; deletes nothing, frees its volumes' names")
+      .argument("<name>")
+      .action(async (name: string, _options, command: Command) => {
+        const run = invocation(context, command);
+        await run.client().forgetVault(name);
+        run.print({ forgotten: name }, `vault ${name} is listed no more\n`);
+      }),
+    "sternway vault forget archive",
+  );
+}
+
+async function newKey(options: KeyOptions & { encrypt?: boolean }): Promise<VaultKey | undefined> {
+  const key = await givenKey(options, readNewPassphrase);
+  if (options.encrypt === true && key === undefined) {
+    throw new SternwayError("invalid", "--encrypt needs a key: add --key-file PATH or --passphrase");
+  }
+  if (options.encrypt !== true && key !== undefined) {
+    throw new SternwayError("invalid", "a key is for an encrypted vault: add --encrypt");
+  }
+  return key;
+}
+
+async function givenKey(options: KeyOptions, ask: (prompt: string) => Promise<string>): Promise<VaultKey | undefined> {
+  if (options.keyFile !== undefined && options.passphrase === true) {
+    throw new SternwayError("invalid", "--key-file and --passphrase are two ways: choose one");
+  }
+  // The daemon runs in a folder of its own.
+  if (options.keyFile !== undefined) return { keyFile: resolve(options.keyFile) };
+  return options.passphrase === true ? { passphrase: await ask("Passphrase: ") } : undefined;
+}
+
+function vaultTable(vaults: readonly WireVault[]): string {
+  const columns = [
+    { title: "name" },
+    { title: "state" },
+    { title: "encrypted" },
+    { title: "volumes", align: "right" as const },
+    { title: "stored", align: "right" as const },
+    { title: "free", align: "right" as const },
+    { title: "reason" },
+  ];
+  return table(
+    columns,
+    vaults.map(({ name, state, encrypted, volumes, status, reason }) => [
+      name,
+      state,
+      encrypted === undefined ? "unknown" : encrypted ? "yes" : "no",
+      String(volumes.length),
+      status === undefined ? "" : formatSize(status.storedBytes),
+      status === undefined ? "" : formatSize(status.freeBytes),
+      reason ?? "",
+    ]),
+  );
+}
+
+/** The facts of one vault; also printed by `status`. */
+export function vaultFacts(vault: WireVault): [label: string, value: string][] {
+  const { name, state, reason, encrypted, volumes, status } = vault;
+  const kind = encrypted === true ? ", encrypted" : "";
+  const label = name === "default" ? "vault" : `vault ${name}`;
+  return [
+    [label, status === undefined ? `${state}${kind}` : `${status.id}, ${state}${kind}, epoch ${status.epoch}`],
+    ...(reason === undefined ? [] : [["", reason] satisfies [string, string]]),
+    ["volumes", volumes.length === 0 ? "none" : `${volumes.length}: ${shortened(volumes)}`],
+    ...(status === undefined ? [] : statusFacts(status)),
+  ];
+}
+
+function shortened(names: readonly string[]): string {
+  const shown = names.slice(0, 10).join(", ");
+  return names.length > 10 ? `${shown} and ${names.length - 10} more` : shown;
+}
+
+function statusFacts(status: VaultStatus): [label: string, value: string][] {
+  const lag = status.lastLsn - status.sealedLsn;
+  return [
+    [
+      "history",
+      `lsn ${status.lastLsn}, durable up to ${status.durableLsn}, sealed up to ${status.sealedLsn}${lag > 0 ? ` (${lag} behind)` : ""}`,
+    ],
+    ["journal", `${formatSize(status.journalUsedBytes)} of ${formatSize(status.journalSizeBytes)} in use`],
+    [
+      "stored",
+      `${formatSize(status.storedBytes)} in ${count(status.packCount, "pack")} and ${count(status.layerCount, "layer")}`,
+    ],
+    ["free", `${formatSize(status.freeBytes)} of ${formatSize(status.totalBytes)}`],
+  ];
+}

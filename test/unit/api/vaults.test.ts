@@ -1,0 +1,94 @@
+import { expect, test } from "bun:test";
+import { createClient } from "../../../src/contract/client.ts";
+import { listenHttp, type VaultAdmin } from "../../../src/api/app.ts";
+import { SternwayError } from "../../../src/base/errors.ts";
+import type { VaultKey, WireVault } from "../../../src/contract/contract.ts";
+import { openApiFixture, type ApiFixture } from "../../support/api-fixture.ts";
+
+/** An admin that writes down what it is asked. */
+function recorder(): VaultAdmin & { asked: unknown[][] } {
+  const asked: unknown[][] = [];
+  const answer =
+    (state: WireVault["state"]) =>
+    (name: string, ...more: unknown[]): Promise<WireVault> => {
+      asked.push([name, ...more]);
+      return Promise.resolve({ name, state, volumes: ["web1"], encrypted: true });
+    };
+  return {
+    asked,
+    list: () => answer("writable")("default").then((vault) => [vault]),
+    show: answer("writable"),
+    create: answer("writable"),
+    lock: answer("locked"),
+    unlock: (name, key) => {
+      if (key !== undefined && "passphrase" in key && key.passphrase !== "right") {
+        return Promise.reject(new SternwayError("denied", "the passphrase does not open this vault"));
+      }
+      return answer("writable")(name, key);
+    },
+    forget: async (name) => void (await answer("missing")(name)),
+  };
+}
+
+const post = (body: unknown): RequestInit => ({
+  method: "POST",
+  headers: { "content-type": "application/json", host: "127.0.0.1" },
+  body: JSON.stringify(body),
+});
+
+const overTcp = (fixture: ApiFixture, path: string, init: RequestInit): Promise<Response> =>
+  fixture.answer(new Request(`http://127.0.0.1${path}`, init), "tcp");
+
+test("the client makes, lists, locks, unlocks and forgets vaults, and the catalog keeps what happened", async () => {
+  const vaults = recorder();
+  using fixture = await openApiFixture({ vaults });
+  const listener = await listenHttp({ kind: "unix", path: `${fixture.dir}/c` }, fixture.answer, fixture.context.log);
+  try {
+    const client = createClient({ socketPath: `${fixture.dir}/c` });
+    const key: VaultKey = { keyFile: "/etc/key" };
+    expect(await client.createVault("pay", key)).toMatchObject({ name: "pay", state: "writable" });
+    expect(await client.vaults()).toMatchObject([{ name: "default" }]);
+    expect(await client.vaultNamed("pay")).toMatchObject({ volumes: ["web1"] });
+    expect(await client.lockVault("pay", { force: true })).toMatchObject({ state: "locked" });
+    expect(await client.unlockVault("pay", { passphrase: "right" })).toMatchObject({ state: "writable" });
+    await expect(client.unlockVault("pay", { passphrase: "wr0ng-one" })).rejects.toMatchObject({ kind: "denied" });
+    await client.forgetVault("pay");
+    expect(vaults.asked).toEqual([
+      ["pay", key],
+      ["default"],
+      ["pay"],
+      ["pay", { force: true }],
+      ["pay", { passphrase: "right" }],
+      ["pay"],
+    ]);
+    const events = (await client.events()).events.map((event) => event.kind);
+    expect(events).toEqual(["vault-forgotten", "vault-unlock-denied", "vault-opened", "vault-locked", "vault-created"]);
+    expect(fixture.logged.join("") + JSON.stringify(await client.events())).not.toMatch(/wr0ng|right/);
+  } finally {
+    await listener.stop(100);
+  }
+});
+
+test("keys, locking and unlocking are refused over TCP; a vault without encryption may be made there", async () => {
+  const vaults = recorder();
+  using fixture = await openApiFixture({ vaults });
+  const refused: [string, RequestInit][] = [
+    ["/v1/vaults", post({ name: "x", encrypt: { passphrase: "p" } })],
+    ["/v1/vaults/x/lock", post({})],
+    ["/v1/vaults/x/unlock", post({ key: { keyFile: "/k" } })],
+    ["/v1/vaults/x", { method: "DELETE", headers: { host: "127.0.0.1" } }],
+  ];
+  for (const [path, init] of refused) expect((await overTcp(fixture, path, init)).status).toBe(403);
+  expect(vaults.asked).toEqual([]);
+  expect((await overTcp(fixture, "/v1/vaults", post({ name: "x" }))).status).toBe(201);
+});
+
+test("a key of both kinds, of none, or of a relative path is refused without repeating it", async () => {
+  using fixture = await openApiFixture({ vaults: recorder() });
+  for (const key of [{}, { keyFile: "s3cret", passphrase: "s3cret" }, { keyFile: "s3cret" }, { passphrase: "" }]) {
+    const response = await fixture.ask("/v1/vaults/x/unlock", post({ key }));
+    expect(response.status).toBe(400);
+    expect(await response.text()).not.toContain("s3cret");
+  }
+  expect(fixture.logged.join("")).not.toContain("s3cret");
+});
