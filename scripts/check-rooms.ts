@@ -45,8 +45,9 @@ const DOORS: Record<string, readonly string[]> = {
   config: ["config.ts"],
   nbd: ["server.ts", "client.ts", "protocol.ts"],
   journal: ["journal.ts", "format.ts", "recover.ts", "scan.ts", "slots.ts"],
+  security: ["cipher.ts", "keys.ts", "secret.ts", "core-dumps.ts"],
   catalog: ["catalog.ts"],
-  vault: ["vault.ts", "map.ts", "history.ts", "open-vault.ts", "registry.ts", "sealer-worker.ts"],
+  vault: ["vault.ts", "map.ts", "history.ts", "open-vault.ts", "registry.ts", "scrub.ts", "sealer-worker.ts"],
   volume: ["volumes.ts", "volume-set.ts", "vault-volumes.ts", "moment.ts", "export-name.ts"],
   sources: ["import.ts", "nbd-target.ts"],
   restore: ["restore.ts", "stream.ts", "nbd-exports.ts"],
@@ -64,6 +65,7 @@ const AMBIENT_ALLOWED: Record<string, string> = {
   "base/real-disk.ts": "the real disk",
   "base/descriptor.ts": "the real disk's calls",
   "vault/sealer-thread.ts": "a worker's entry: its thread lowers its own priority",
+  "security/core-dumps.ts": "the switch that keeps memory out of core dumps is a file",
   "base/file-lock.ts": "the lock that keeps a second process out of a vault",
 };
 

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { BLOCK_CONTENDERS, isAvailable } from "./block-servers.ts";
+import { runDedupPart } from "./dedup-part.ts";
 import { runIngestPart } from "./ingest-part.ts";
 import { runMomentsPart } from "./moments-part.ts";
 import { runNbdPart } from "./nbd-part.ts";
@@ -19,7 +20,7 @@ Measures Sternway beside qemu-nbd, nbdkit, restic, borg and qemu-img, and prints
 median (min…max) of the rounds, then how many times better Sternway is than each peer.
 
   --only PARTS    some of nbd, ingest, dedup, moments, memory (comma-separated); default all
-                  (dedup is measured with ingest, memory with nbd)
+                  (what is stored is measured with ingest, memory with nbd)
   --rounds N      rounds of each measurement, default 3
   --quick         one round, smaller disks, shorter runs: for a look, not for a claim
   --long          also the moment part with 10,000,000 writes (over an hour, 30 GB)
@@ -102,7 +103,8 @@ const bench: Bench = {
 
 async function runParts(): Promise<void> {
   if (only.includes("nbd") || only.includes("memory")) await runNbdPart(bench);
-  if (only.includes("ingest") || only.includes("dedup")) await runIngestPart(bench);
+  if (only.includes("ingest")) await runIngestPart(bench);
+  if (only.includes("dedup")) await runDedupPart(bench);
   if (only.includes("moments")) await runMomentsPart(bench);
 }
 

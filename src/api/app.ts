@@ -10,11 +10,12 @@ import { guard } from "./guard.ts";
 import { registerHistoryRoutes } from "./history-routes.ts";
 import { registerImageRoutes } from "./image-routes.ts";
 import { allowedMethods, failedValidation, problemResponse, unknownRoute } from "./problems.ts";
+import { registerScrubRoutes } from "./scrub-routes.ts";
 import { registerTimelineRoutes } from "./timeline-routes.ts";
 import { registerVaultRoutes } from "./vault-routes.ts";
 import { registerVolumeRoutes } from "./volume-routes.ts";
 
-export type { ApiContext, ApiEnv, Appliance, VaultAdmin } from "./appliance.ts";
+export type { ApiContext, ApiEnv, Appliance, ScrubAdmin, VaultAdmin } from "./appliance.ts";
 export { listenHttp, type HttpAddress, type HttpListener } from "./http-server.ts";
 
 /** Answers one request. Never rejects. */
@@ -30,6 +31,7 @@ export function createApi(context: ApiContext): Answer {
   registerHistoryRoutes(app, context);
   registerVaultRoutes(app, context);
   registerApplianceRoutes(app, context);
+  registerScrubRoutes(app, context);
   // Answered by the route of GET; registered so that the document lists it.
   app.openAPIRegistry.registerPath(routes.headImage);
 

@@ -5,6 +5,9 @@ import type {
   CheckRequest,
   DiskList,
   Health,
+  ScrubLine,
+  ScrubRequest,
+  ScrubStatus,
   VaultKey,
   VaultStatus,
   WireVault,
@@ -18,12 +21,23 @@ export interface Appliance {
   /** Of the vault `default`. @throws unavailable: it is not open */
   vault(): Promise<VaultStatus>;
   vaults: VaultAdmin;
+  scrub: ScrubAdmin;
   disks(): Promise<DiskList>;
   /**
    * Verifies the vaults beside their service; ends with a line `end`. Aborting the signal stops it.
    * @throws conflict: another check runs; not_found: no such volume
    */
   check(request: CheckRequest, signal: AbortSignal): AsyncIterable<Exclude<CheckLine, { line: "failed" }>>;
+}
+
+export interface ScrubAdmin {
+  /** Of the vaults that are open for writing. */
+  status(): ScrubStatus;
+  /**
+   * Goes through what the present cycle of each vault, or of one, has left; ends with a line `end`. Aborting the signal stops it.
+   * @throws conflict: it runs already; not_found: no such vault
+   */
+  run(request: ScrubRequest, signal: AbortSignal): AsyncIterable<Exclude<ScrubLine, { line: "failed" }>>;
 }
 
 /** Every method throws not_found for an unknown vault. */

@@ -16,6 +16,7 @@ import { registerImport } from "./import.ts";
 import { registerJobs } from "./jobs.ts";
 import { registerRestore } from "./restore.ts";
 import { registerRollback } from "./rollback.ts";
+import { registerScrub } from "./scrub.ts";
 import { registerServe } from "./serve.ts";
 import { registerStatus } from "./status.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
@@ -57,6 +58,7 @@ export function buildProgram(services: CliServices, terminal: Terminal): Command
   registerBranch(program, context);
   registerDiff(program, context);
   registerCheck(program, context);
+  registerScrub(program, context);
   registerDisks(program, context);
   registerJobs(program, context);
   program.addHelpText("after", EXIT_CODE_HELP);

@@ -1,7 +1,7 @@
 /** `sternway restore NAME@MOMENT --to FILE|DEVICE|-`: reads through the daemon's block door, writes here. */
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
-import { isSternwayError } from "../base/errors.ts";
+import { isSternwayError, SternwayError } from "../base/errors.ts";
 import { formatSize } from "../base/units.ts";
 import { restoreTo, sidecarPath, type RestoreReport } from "../restore/restore.ts";
 import { streamTo } from "../restore/stream.ts";
@@ -10,11 +10,12 @@ import { connectPast, vaultIdOf } from "./blocks.ts";
 import { examples, invocation, type Context, type Invocation } from "./context.ts";
 import { meter } from "./progress.ts";
 import { interruptible } from "./terminal.ts";
-import { showSeconds, showTime } from "./text.ts";
+import { count, showSeconds, showTime } from "./text.ts";
 
 interface RestoreCommandOptions {
   to: string;
   fresh?: boolean;
+  pastDamage?: boolean;
   verify: boolean;
   inFlight: number;
   progress?: boolean;
@@ -30,6 +31,10 @@ export function registerRestore(program: Command, context: Context): void {
       .argument("<volume@moment>", "what to restore; without @MOMENT the present")
       .requiredOption("--to <target>", "a new file (sparse), a block device, or - for standard output")
       .option("--fresh", "start over: forget an unfinished restore, overwrite an existing file")
+      .option(
+        "--past-damage",
+        "go on past damaged ranges: zeroes there, a map of them in TARGET.damage.jsonl, exit code 6",
+      )
       .option("--no-verify", "do not read the target back at the end")
       .option("--in-flight <n>", "pieces of 4 MiB in flight", integerArgument(1, 64), 8)
       .option("--progress", "show progress where standard error is no terminal, too")
@@ -68,15 +73,24 @@ async function restore(
   const what = `${volume} as of ${showTime(moment.time)}, lsn ${moment.lsn}`;
   try {
     if (options.to === "-") {
+      const lost = { ranges: 0, bytes: 0 };
+      const onLost = (range: { length: number }): void => {
+        lost.ranges++;
+        lost.bytes += range.length;
+        // There is no target to put a map beside.
+        run.terminal.err(`${JSON.stringify(range)}\n`);
+      };
       const bytes = await streamTo({
         device,
         fd: STANDARD_OUTPUT,
         inFlight: options.inFlight,
         signal,
+        ...(options.pastDamage === true ? { onLost } : {}),
         onProgress: (state) => progress.update("sending", state),
       });
       progress.end();
       if (!run.json) run.terminal.err(`sent ${what}: ${formatSize(bytes)}\n`);
+      if (lost.ranges > 0) throw incomplete(what, lost, "standard error");
       return;
     }
     const report = await restoreTo({
@@ -86,21 +100,32 @@ async function restore(
       inFlight: options.inFlight,
       signal,
       ...(options.fresh === undefined ? {} : { fresh: options.fresh }),
+      ...(options.pastDamage === undefined ? {} : { pastDamage: options.pastDamage }),
       onProgress: (state) => progress.update(state.phase === "copy" ? "copying" : "verifying", state),
     });
     progress.end();
     run.print({ volume, moment, ...report }, reportText(what, report));
+    if (report.lost) throw incomplete(what, report.lost, report.lost.map);
   } catch (error) {
     progress.end();
     const resumable = !isSternwayError(error, "conflict") && existsSync(sidecarPath(options.to));
     if (resumable && !run.json) {
       run.terminal.err(`to go on where it stopped: sternway restore ${volume}@lsn:${moment.lsn} --to ${options.to}\n`);
     }
-    throw error;
+    if (!isSternwayError(error, "corrupt") || options.pastDamage === true || error.facts["pieces"] !== undefined)
+      throw error;
+    const message = `${error.message}; --past-damage goes on past what is damaged and tells what is missing`;
+    throw new SternwayError("corrupt", message, error.facts, { cause: error });
   } finally {
     progress.end();
     await device.close();
   }
+}
+
+function incomplete(what: string, { ranges, bytes }: { ranges: number; bytes: number }, map: string): SternwayError {
+  const places = count(ranges, "damaged range");
+  const message = `${what} is restored but for ${places}, ${formatSize(bytes)}, which hold zeroes: ${map} lists them`;
+  return new SternwayError("corrupt", message, { ranges, bytes, map });
 }
 
 function reportText(what: string, report: RestoreReport): string {

@@ -97,6 +97,12 @@ export const configSchema = z.strictObject({
       freeSpaceReserveBytes: size(64 * 2 ** 20, 2 ** 40, "1GiB"),
     })
     .prefault({}),
+  scrub: z
+    .strictObject({
+      /** In so many days everything that is stored is read once. */
+      cycleDays: z.number().min(1).max(365).default(30),
+    })
+    .prefault({}),
   /** By vault's name. */
   vaults: z
     .record(

@@ -11,6 +11,7 @@ import {
 } from "./appliance.ts";
 import { bookmarkListSchema, bookmarkSchema, diffLineSchema, rollbackSchema } from "./history.ts";
 import { extentLineSchema, IMAGE_LSN_HEADER, IMAGE_TIME_HEADER } from "./image.ts";
+import { scrubLineSchema, scrubStatusSchema, type ScrubRequest } from "./scrub.ts";
 import { flushPointListSchema, timelineSchema } from "./timeline.ts";
 import { send, sendForJson, sendForLines, type ClientTarget } from "./transport.ts";
 import { resolvedMomentSchema } from "./fields.ts";
@@ -77,6 +78,10 @@ export function createClient(target: ClientTarget) {
     /** Lines of progress and findings, then `end`. Leaving the loop stops the check. */
     check: (request: CheckRequest = {}, signal?: AbortSignal) =>
       sendForLines(target, { method: "POST", path: "/v1/check", body: request, signal }, checkLineSchema),
+    scrubStatus: () => sendForJson(target, { method: "GET", path: "/v1/scrub" }, scrubStatusSchema),
+    /** Lines of progress, findings and repairs, then `end`. Leaving the loop stops it after the object at hand. */
+    scrub: (request: ScrubRequest = {}, signal?: AbortSignal) =>
+      sendForLines(target, { method: "POST", path: "/v1/scrub", body: request, signal }, scrubLineSchema),
 
     volumes: async () => (await sendForJson(target, { method: "GET", path: "/v1/volumes" }, volumeListSchema)).volumes,
     volume: (name: string) => sendForJson(target, { method: "GET", path: volumePath(name) }, volumeSchema),

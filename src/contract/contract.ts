@@ -6,6 +6,7 @@
 import * as appliance from "./appliance.ts";
 import * as history from "./history.ts";
 import * as image from "./image.ts";
+import * as scrub from "./scrub.ts";
 import * as timeline from "./timeline.ts";
 import * as vaults from "./vaults.ts";
 import * as volumes from "./volumes.ts";
@@ -40,6 +41,8 @@ export const routes = {
   unlockVault: vaults.unlockVault,
   forgetVault: vaults.forgetVault,
   startCheck: appliance.startCheck,
+  getScrub: scrub.getScrub,
+  startScrub: scrub.startScrub,
   listDisks: appliance.listDisks,
   listJobs: appliance.listJobs,
   listEvents: appliance.listEvents,
@@ -52,6 +55,7 @@ export { type WireVolume } from "./volumes.ts";
 export { type WireTimeline, type WireFlushPoints } from "./timeline.ts";
 export { FLUSH_POINTS_DEFAULT, TIMELINE_BUCKETS_DEFAULT } from "./timeline.ts";
 export { IMAGE_LSN_HEADER, IMAGE_TIME_HEADER, type ExtentLine } from "./image.ts";
+export type { ScrubLine, ScrubRequest, ScrubStatus, VaultScrub } from "./scrub.ts";
 export { type DiffLine, type WireBookmark } from "./history.ts";
 export { PAGE_DEFAULT } from "./appliance.ts";
 export type { CheckLine, CheckRequest, DiskList, Health, VaultStatus } from "./appliance.ts";

@@ -6,14 +6,17 @@ import { basename } from "node:path";
 import { systemClock } from "../base/clock.ts";
 import { realDisk } from "../base/real-disk.ts";
 import { systemRandom } from "../base/random.ts";
-import { errorText, SternwayError } from "../base/errors.ts";
+import { errorText } from "../base/errors.ts";
 import { BLOCK_SIZE } from "../base/units.ts";
 import type { CheckLine, CheckRequest } from "../contract/contract.ts";
-import { openVault } from "../vault/open-vault.ts";
+import type { Secret } from "../security/secret.ts";
+import { createVault, openVault } from "../vault/open-vault.ts";
 import { workerSealer } from "../vault/sealer-worker.ts";
 import type { Vault } from "../vault/vault.ts";
 import { openVolumes } from "../volume/volume-set.ts";
 import type { Engine, EngineOptions } from "./engine.ts";
+import { ScrubTask } from "./scrub-task.ts";
+import { withSecret } from "./vault-secret.ts";
 import { checkVolumes } from "./volume-check.ts";
 
 type Line = Exclude<CheckLine, { line: "failed" }>;
@@ -22,41 +25,47 @@ type Line = Exclude<CheckLine, { line: "failed" }>;
 export async function openEngine(options: EngineOptions): Promise<Engine> {
   const { disk, clock, random, name, dir, storage, log, metrics, tell } = options;
   const labels = { vault: name };
-  if (options.key !== undefined) refuseKey(name, options.make);
+  const { journalFileBytes } = storage;
   let inTrouble = false;
-  const vault = await openVault({
-    disk,
-    clock,
-    random,
-    dir,
-    sealer: workerSealer,
-    journalFileBytes: storage.journalFileBytes,
-    journalFilesMax: storage.journalFilesMax,
-    groupPages: Math.floor(storage.groupBytesMax / BLOCK_SIZE),
-    groupLingerMs: storage.groupLingerMs,
-    pageCacheBytes: storage.pageCacheBytes,
-    frameCacheBytes: storage.frameCacheBytes,
-    indexBudgetBytes: storage.fingerprintBudgetBytes,
-    reserveBytes: storage.freeSpaceReserveBytes,
-    onTrouble(error) {
-      // Sealing tries again and again; the first failure and the end of the trouble are what people need to know.
-      if (error && !inTrouble) {
-        log.error({ err: error }, "sealing is in trouble; the journal fills meanwhile");
-        const message = `vault ${name}: sealing is in trouble (${errorText(error)}); writes are refused when the journal is full`;
-        tell({ level: "alert", kind: "seal-trouble", subject: name, message });
-      }
-      if (!error && inTrouble) {
-        log.info({}, "sealing works again");
-        tell({ level: "info", kind: "seal-recovered", subject: name, message: `vault ${name}: sealing works again` });
-      }
-      inTrouble = error !== undefined;
-    },
-    onSealed(progress) {
-      metrics.sealedBytes.inc(labels, progress.blocks * BLOCK_SIZE);
-      metrics.duplicateBytes.inc(labels, progress.duplicateBlocks * BLOCK_SIZE);
-      metrics.packBytes.inc(labels, progress.storedBytes);
-      log.debug(progress, "a stretch was sealed");
-    },
+  const open = (unlock: Secret | undefined): ReturnType<typeof openVault> =>
+    openVault({
+      disk,
+      clock,
+      random,
+      dir,
+      unlock,
+      sealer: workerSealer,
+      journalFilesMax: storage.journalFilesMax,
+      groupPages: Math.floor(storage.groupBytesMax / BLOCK_SIZE),
+      groupLingerMs: storage.groupLingerMs,
+      pageCacheBytes: storage.pageCacheBytes,
+      frameCacheBytes: storage.frameCacheBytes,
+      indexBudgetBytes: storage.fingerprintBudgetBytes,
+      reserveBytes: storage.freeSpaceReserveBytes,
+      onTrouble(error) {
+        // Sealing tries again and again; the first failure and the end of the trouble are what people need to know.
+        if (error && !inTrouble) {
+          log.error({ err: error }, "sealing is in trouble; the journal fills meanwhile");
+          const message = `vault ${name}: sealing is in trouble (${errorText(error)}); writes are refused when the journal is full`;
+          tell({ level: "alert", kind: "seal-trouble", subject: name, message });
+        }
+        if (!error && inTrouble) {
+          log.info({}, "sealing works again");
+          tell({ level: "info", kind: "seal-recovered", subject: name, message: `vault ${name}: sealing works again` });
+        }
+        inTrouble = error !== undefined;
+      },
+      onSealed(progress) {
+        metrics.sealedBytes.inc(labels, progress.blocks * BLOCK_SIZE);
+        metrics.duplicateBytes.inc(labels, progress.duplicateBlocks * BLOCK_SIZE);
+        metrics.packBytes.inc(labels, progress.storedBytes);
+        log.debug(progress, "a stretch was sealed");
+      },
+    });
+  const vault = await withSecret(disk, log, options.key, async (secret) => {
+    // Apart from opening, so that a key given for a vault that is there can never be taken for that of a new one.
+    if (options.make) await createVault(disk, dir, random, { journalFileBytes, encrypt: secret });
+    return await open(secret);
   });
   if (vault.readOnlyReason !== undefined) {
     log.error({ reason: vault.readOnlyReason }, "the vault is read-only");
@@ -71,12 +80,17 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     await vault.stop();
     throw error;
   });
+  const { cycleDays } = options.scrub;
+  const scrub =
+    vault.readOnlyReason === undefined
+      ? await ScrubTask.start({ vault, name, cycleDays, clock, log: log.child({ room: "scrub" }), metrics, tell })
+      : undefined;
   // A vault keeps the size of its journal files from when it was made, whatever is configured since.
   const journalSizeBytes = storage.journalFilesMax * vault.journalFileBytes;
   const journalUsedBytes = (): number => Math.round(vault.journal.fill * journalSizeBytes);
   return {
     volumes,
-    encrypted: false,
+    encrypted: vault.isEncrypted,
     status: async () => {
       const { manifest } = vault.sealing;
       return {
@@ -103,6 +117,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       storedBytes: storedBytes(vault),
       packCount: vault.sealing.manifest.packs.length,
       layerCount: vault.sealing.manifest.layers.length,
+      quarantinedBlocks: scrub?.quarantined ?? 0,
       writable: vault.readOnlyReason === undefined,
     }),
     trouble() {
@@ -111,7 +126,11 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       return lastTrouble && `sealing is in trouble: ${errorText(lastTrouble)}`;
     },
     check: (request, signal) => checkVolumes(volumes, request, signal),
-    stop: () => vault.stop(),
+    scrub,
+    async stop() {
+      await scrub?.stop();
+      await vault.stop();
+    },
   };
 }
 
@@ -132,17 +151,6 @@ export async function* checkVaultAt(
   } finally {
     await vault.stop();
   }
-}
-
-/** A vault that its owner believes to be encrypted, and that is not, would be worse than none. @throws invalid */
-function refuseKey(name: string, make: boolean): never {
-  throw new SternwayError(
-    "invalid",
-    make
-      ? `vault ${name} was not made: this version stores without encryption only`
-      : `vault ${name} is not encrypted: it opens without a key`,
-    { vault: name },
-  );
 }
 
 function storedBytes(vault: Vault): number {

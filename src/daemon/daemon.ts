@@ -86,6 +86,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     vaultsDir: dir.vaultsDir,
     knownVolumesPath: dir.knownVolumesPath,
     storage: config.storage,
+    scrub: config.scrub,
     log: log.child({ room: "vault" }),
     metrics,
     tell,
@@ -123,6 +124,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       health,
       vault: () => defaultStatus(vaults),
       vaults,
+      scrub: vaults.scrub,
       disks: () =>
         listDisks({
           dataDir: dir.path,

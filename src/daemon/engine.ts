@@ -5,7 +5,7 @@ import type { Random } from "../base/random.ts";
 import type { Appliance } from "../api/app.ts";
 import type { CatalogEvent } from "../catalog/catalog.ts";
 import type { Config } from "../config/config.ts";
-import type { VaultKey, VaultStatus } from "../contract/contract.ts";
+import type { ScrubLine, ScrubRequest, VaultKey, VaultScrub, VaultStatus } from "../contract/contract.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics, VaultSample } from "../observe/metrics.ts";
 import type { Volumes } from "../volume/volumes.ts";
@@ -22,8 +22,15 @@ export interface Engine {
   trouble(): string | undefined;
   /** Of this vault alone; the caller sees to it that one check runs at a time. */
   check: Appliance["check"];
+  /** Absent for a vault that is open for reading only: nothing in it can be repaired. */
+  readonly scrub?: EngineScrub | undefined;
   /** Makes everything answered durable and closes; devices that are open fail from then on. Idempotent. */
   stop(): Promise<void>;
+}
+
+export interface EngineScrub {
+  status(): VaultScrub;
+  run(request: ScrubRequest, signal: AbortSignal): AsyncGenerator<Exclude<ScrubLine, { line: "failed" }>, void, undefined>;
 }
 
 export interface EngineOptions {
@@ -40,6 +47,7 @@ export interface EngineOptions {
   key?: VaultKey | undefined;
   /** This vault's part of it. */
   storage: Config["storage"];
+  scrub: Config["scrub"];
   log: Log;
   metrics: Metrics;
   /** Keeps an event for people; never throws. */

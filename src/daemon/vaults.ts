@@ -15,6 +15,7 @@ import type { Volumes } from "../volume/volumes.ts";
 import type { EngineOptions, OpenEngine } from "./engine.ts";
 import { KnownVolumesFile, readKnownVolumes, type KnownVolumes } from "./known-volumes.ts";
 import { VaultCheck } from "./vault-check.ts";
+import { VaultScrubs } from "./vault-scrub.ts";
 import {
   abandonVaultFolder,
   beginVaultFolder,
@@ -29,7 +30,7 @@ import { VaultSlot } from "./vault-slot.ts";
 
 export interface VaultsOptions extends Pick<
   EngineOptions,
-  "disk" | "clock" | "random" | "storage" | "log" | "metrics" | "tell"
+  "disk" | "clock" | "random" | "storage" | "scrub" | "log" | "metrics" | "tell"
 > {
   dataDir: string;
   vaultsDir: string;
@@ -59,6 +60,7 @@ export async function openVaults(options: VaultsOptions): Promise<Vaults> {
 export class Vaults implements VaultAdmin {
   /** The volumes of all vaults. */
   readonly volumes: Volumes;
+  readonly scrub: VaultScrubs;
   private readonly options: VaultsOptions;
   private readonly slots = new Map<string, VaultSlot>();
   private readonly file: KnownVolumesFile;
@@ -72,6 +74,12 @@ export class Vaults implements VaultAdmin {
       checkVaultName(name);
       this.slots.set(name, new VaultSlot(name, `${options.vaultsDir}/${name}`, known[name] ?? []));
     }
+    this.scrub = new VaultScrubs(options.scrub.cycleDays, (vault) => {
+      if (vault === undefined) return this.ordered().filter((slot) => slot.engine !== undefined);
+      const slot = this.slot(vault);
+      if (!slot.engine) throw slot.closedError();
+      return [slot];
+    });
     this.volumes = volumesOf({
       all: () => this.ordered(),
       reserve: async (vault, volume) => {
@@ -106,7 +114,7 @@ export class Vaults implements VaultAdmin {
 
   /** Opens a vault into its slot. @throws why it cannot be had */
   private async open(slot: VaultSlot, key: VaultKey | undefined, make: boolean): Promise<void> {
-    const { disk, clock, random, storage, log, metrics, tell, openEngine } = this.options;
+    const { disk, clock, random, storage, scrub, log, metrics, tell, openEngine } = this.options;
     if (!make && !holdsVault(slot.dir)) {
       // Not touched, not even by a lock: it may be where a disk is to be mounted.
       throw new SternwayError("not_found", `${slot.dir} holds no vault; is its disk mounted?`, { path: slot.dir });
@@ -124,6 +132,7 @@ export class Vaults implements VaultAdmin {
       make,
       key,
       storage: shareOf(storage, Math.max(1, this.slots.size)),
+      scrub,
       log: log.child({ vault: slot.name }),
       metrics,
       tell,

@@ -8,6 +8,7 @@
  *     header    128 bytes, below
  *     entries   24 bytes each, in LSN order
  *     prints    8 bytes per payload page: XXH64 of the page under the vault's secret seed
+ *     seals     only in an encrypted vault: 16 bytes for entries and prints together, then 16 per payload page
  *     padding   to a multiple of 4,096 (everything so far: headerBytes)
  *     payload   whole 4,096-byte pages
  *
@@ -17,20 +18,26 @@
  *       8  4  headerBytes                72  4  LSN count
  *      12  4  payloadBytes               76  4  zero
  *      16  4  entry count                80  8  wall clock, microseconds
- *      20  4  zero                       88  8  monotonic clock, microseconds
+ *      20  4  1: encrypted, 0: not       88  8  monotonic clock, microseconds
  *      24 16  vault id                   96  8  checksum of the group before (0 for a vault's first)
  *      40  8  epoch                     104  8  LSN known durable when this group was issued
- *      48  8  file sequence             112  8  zero
+ *      48  8  file sequence             112  8  salt of an encrypted vault's writer, else zero
  *      56  8  group sequence            120  8  XXH64 over [0, headerBytes) with this field zero, seeded by vault and file sequence
  *
  * Entry: kind 1 byte, 3 zero, strand 4, a 4, b 4, first payload page 4, zero 4. For WRITE, ZERO and TRIM a is the first
  * block and b the block count; for MARK a is the payload's length in bytes; for FLUSH both are zero. Every entry takes one LSN,
  * in order. A FLUSH names the moment at which a client's FLUSH was answered: everything below its LSN was durable then.
  *
+ * In an encrypted vault entries and prints are sealed as one part, bound to the header before them and the pages' seals, and each page is one by
+ * itself, so that a single block can be read back; the seals are the tags. security/cipher.ts says with which keys. What the
+ * header tells stays readable: sizes, counts, sequences and times. Checksums cover the bytes as they are stored, so what recovery can tell about a
+ * torn or recycled group does not depend on the key; theirs is another seed than that of the prints.
+ *
  * The journal is the source of truth for everything that no manifest names yet.
  */
 import { xxh64 } from "../base/hash.ts";
 import { lsn, micros, strandId, type Lsn, type Micros, type StrandId } from "../base/units.ts";
+import { TAG_BYTES, WRITER_SALT_BYTES, type VaultCipher } from "../security/cipher.ts";
 
 export const PAGE_SIZE = 4096;
 export const HEADER_SIZE = 128;
@@ -41,7 +48,9 @@ export const GROUP_ENTRIES_MAX = 4096;
 export const GROUP_PAGES_MAX = 1024;
 
 const MAGIC = new TextEncoder().encode("SWGROUP1");
+const OFFSET_WRITER_SALT = 112;
 const OFFSET_CHECKSUM = 120;
+const FLAG_ENCRYPTED = 1;
 
 export const ENTRY_WRITE = 1;
 export const ENTRY_ZERO = 2;
@@ -55,6 +64,8 @@ export interface FileIdentity {
   /** The vault's secret 64-bit seed. */
   seed: bigint;
   fileSequence: number;
+  /** Undefined: the vault is not encrypted. */
+  cipher?: VaultCipher | undefined;
 }
 
 export interface GroupHeader {
@@ -70,6 +81,8 @@ export interface GroupHeader {
   monotonic: number;
   previousChecksum: bigint;
   durableLsn: Lsn;
+  /** In an encrypted vault, {@link WRITER_SALT_BYTES}. */
+  writerSalt?: Uint8Array | undefined;
   checksum: bigint;
 }
 
@@ -81,14 +94,20 @@ export type JournalEntry =
   | { kind: "mark"; lsn: Lsn; page: number; byteCount: number };
 
 /** The size of a group's header part, in bytes, a multiple of the page size. */
-export function headerBytesFor(entryCount: number, pageCount: number): number {
-  return Math.ceil((HEADER_SIZE + entryCount * ENTRY_SIZE + pageCount * 8) / PAGE_SIZE) * PAGE_SIZE;
+export function headerBytesFor(entryCount: number, pageCount: number, isEncrypted = false): number {
+  const sealBytes = isEncrypted ? (1 + pageCount) * TAG_BYTES : 0;
+  return Math.ceil((sealsOffset(entryCount, pageCount) + sealBytes) / PAGE_SIZE) * PAGE_SIZE;
+}
+
+/** Where the seals begin: behind the header, the entries and the prints. */
+export function sealsOffset(entryCount: number, pageCount: number): number {
+  return HEADER_SIZE + entryCount * ENTRY_SIZE + pageCount * 8;
 }
 
 export const pagesFor = (byteCount: number): number => Math.ceil(byteCount / PAGE_SIZE);
 
-function checksumSeed(identity: FileIdentity): bigint {
-  return identity.seed ^ BigInt(identity.fileSequence);
+function checksumSeed({ seed, cipher, fileSequence }: FileIdentity): bigint {
+  return (cipher?.checksumSeed ?? seed) ^ BigInt(fileSequence);
 }
 
 const setU64 = (view: DataView, offset: number, value: number): void => {
@@ -104,12 +123,23 @@ export function encodeHeader(
   identity: FileIdentity,
   header: Omit<GroupHeader, "checksum" | "fileSequence">,
 ): bigint {
+  encodeFields(into, identity, header);
+  return encodeChecksum(into.subarray(0, header.headerBytes), identity);
+}
+
+/** Writes the fixed header without its checksum, which {@link encodeChecksum} puts in when all behind it is in place. */
+export function encodeFields(
+  into: Uint8Array,
+  identity: FileIdentity,
+  header: Omit<GroupHeader, "checksum" | "fileSequence">,
+): void {
   const view = new DataView(into.buffer, into.byteOffset, header.headerBytes);
   into.fill(0, 0, HEADER_SIZE);
   into.set(MAGIC, 0);
   view.setUint32(8, header.headerBytes, true);
   view.setUint32(12, header.payloadBytes, true);
   view.setUint32(16, header.entryCount, true);
+  view.setUint32(20, header.writerSalt ? FLAG_ENCRYPTED : 0, true);
   into.set(identity.vaultId, 24);
   setU64(view, 40, header.epoch);
   setU64(view, 48, identity.fileSequence);
@@ -120,8 +150,13 @@ export function encodeHeader(
   setU64(view, 88, header.monotonic);
   view.setBigUint64(96, header.previousChecksum, true);
   setU64(view, 104, header.durableLsn);
-  const checksum = xxh64(into.subarray(0, header.headerBytes), checksumSeed(identity));
-  view.setBigUint64(OFFSET_CHECKSUM, checksum, true);
+  if (header.writerSalt) into.set(header.writerSalt, OFFSET_WRITER_SALT);
+}
+
+/** Completes a header. @param bytes - all headerBytes, entries, prints and seals in place, the checksum still zero @returns the checksum */
+export function encodeChecksum(bytes: Uint8Array, identity: FileIdentity): bigint {
+  const checksum = xxh64(bytes, checksumSeed(identity));
+  new DataView(bytes.buffer, bytes.byteOffset, HEADER_SIZE).setBigUint64(OFFSET_CHECKSUM, checksum, true);
   return checksum;
 }
 
@@ -142,8 +177,10 @@ export function claimedHeaderBytes(page: Uint8Array): number | undefined {
   const payloadBytes = view.getUint32(12, true);
   const entryCount = view.getUint32(16, true);
   const pageCount = payloadBytes / PAGE_SIZE;
+  const flags = view.getUint32(20, true);
   if (entryCount > GROUP_ENTRIES_MAX || !Number.isInteger(pageCount) || pageCount > GROUP_PAGES_MAX) return undefined;
-  return headerBytes === headerBytesFor(entryCount, pageCount) ? headerBytes : undefined;
+  if ((flags & ~FLAG_ENCRYPTED) !== 0) return undefined;
+  return headerBytes === headerBytesFor(entryCount, pageCount, flags === FLAG_ENCRYPTED) ? headerBytes : undefined;
 }
 
 /** The file sequence that a page claims; for telling the uses of recycled files apart before checking. */
@@ -162,6 +199,8 @@ export function decodeHeader(bytes: Uint8Array, identity: FileIdentity): GroupHe
   const actual = xxh64(bytes.subarray(0, headerBytes), checksumSeed(identity));
   view.setBigUint64(OFFSET_CHECKSUM, checksum, true);
   if (actual !== checksum || getU64(view, 48) !== identity.fileSequence) return undefined;
+  const isEncrypted = view.getUint32(20, true) === FLAG_ENCRYPTED;
+  if (isEncrypted !== (identity.cipher !== undefined)) return undefined;
   for (let i = 0; i < 16; i++) if (bytes[24 + i] !== identity.vaultId[i]) return undefined;
   return {
     headerBytes,
@@ -176,6 +215,7 @@ export function decodeHeader(bytes: Uint8Array, identity: FileIdentity): GroupHe
     monotonic: getU64(view, 88),
     previousChecksum: view.getBigUint64(96, true),
     durableLsn: lsn(getU64(view, 104)),
+    writerSalt: isEncrypted ? bytes.slice(OFFSET_WRITER_SALT, OFFSET_WRITER_SALT + WRITER_SALT_BYTES) : undefined,
     checksum,
   };
 }

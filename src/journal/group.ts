@@ -1,13 +1,16 @@
 /**
  * A group while it fills: entries and payload are copied in, then it is closed into one aligned piece for the disk.
- * Two of them take turns: while one is being written, the other fills.
+ * Two of them take turns: while one is being written, the other fills. In an encrypted vault what goes to the disk is a sealed copy: the group
+ * itself stays readable, for readers and for being written once more, to another file, after an error.
  */
 import { assert } from "../base/assert.ts";
 import type { Disk } from "../base/disk.ts";
 import { xxh64 } from "../base/hash.ts";
+import type { FileCipher } from "../security/cipher.ts";
 import {
+  encodeChecksum,
   encodeEntry,
-  encodeHeader,
+  encodeFields,
   ENTRY_SIZE,
   GROUP_ENTRIES_MAX,
   headerBytesFor,
@@ -16,6 +19,15 @@ import {
   type FileIdentity,
   type GroupHeader,
 } from "./format.ts";
+import { sealGroup, type GroupSeal } from "./group-seal.ts";
+
+/** How a group is sealed when it closes. */
+export interface GroupSealing {
+  /** Of the file it goes to. */
+  cipher: FileCipher;
+  /** Takes the sealed copy; {@link FillingGroup.bytesMax} long, fit for the disk. */
+  into: Uint8Array;
+}
 
 export class FillingGroup {
   /** Payload starts here in the buffer; the header is laid down right before it when the group closes. */
@@ -26,6 +38,7 @@ export class FillingGroup {
   readonly prints: BigUint64Array;
   private readonly pagesCapacity: number;
   private readonly seed: bigint;
+  private readonly isEncrypted: boolean;
 
   entryCount = 0;
   pageCount = 0;
@@ -36,9 +49,10 @@ export class FillingGroup {
   /** Most payload pages that fit, so that the group stays within its file. */
   pagesMax = 0;
 
-  constructor(disk: Disk, pagesCapacity: number, seed: bigint) {
-    this.payloadStart = headerBytesFor(GROUP_ENTRIES_MAX, pagesCapacity);
+  constructor(disk: Disk, pagesCapacity: number, seed: bigint, isEncrypted = false) {
+    this.payloadStart = headerBytesFor(GROUP_ENTRIES_MAX, pagesCapacity, isEncrypted);
     this.buffer = disk.allocate(this.payloadStart + pagesCapacity * PAGE_SIZE);
+    this.isEncrypted = isEncrypted;
     this.prints = new BigUint64Array(pagesCapacity);
     this.pagesCapacity = pagesCapacity;
     this.seed = seed;
@@ -55,8 +69,13 @@ export class FillingGroup {
   }
 
   /** The smallest stretch of a file in which it makes sense to open a group with this many pages. */
-  static bytesNeeded(pages: number, pagesCapacity: number): number {
-    return headerBytesFor(GROUP_ENTRIES_MAX, pagesCapacity) + pages * PAGE_SIZE;
+  static bytesNeeded(pages: number, pagesCapacity: number, isEncrypted: boolean): number {
+    return headerBytesFor(GROUP_ENTRIES_MAX, pagesCapacity, isEncrypted) + pages * PAGE_SIZE;
+  }
+
+  /** The largest group that it can become. */
+  get bytesMax(): number {
+    return this.buffer.length;
   }
 
   get isEmpty(): boolean {
@@ -98,31 +117,44 @@ export class FillingGroup {
   }
 
   get headerBytes(): number {
-    return headerBytesFor(this.entryCount, this.pageCount);
+    return headerBytesFor(this.entryCount, this.pageCount, this.isEncrypted);
   }
 
-  /** Lays the header down. @returns the bytes to write, and their checksum; valid until open() is called again */
+  /**
+   * Lays the header down, and makes the sealed copy where the vault is encrypted.
+   * @returns the bytes to write, and their checksum; valid until open() is called again, a sealed copy until its memory is used again
+   */
   close(
     identity: FileIdentity,
-    header: Pick<GroupHeader, "epoch" | "groupSequence" | "wall" | "monotonic" | "previousChecksum" | "durableLsn">,
-  ): { bytes: Uint8Array; checksum: bigint } {
+    header: Pick<
+      GroupHeader,
+      "epoch" | "groupSequence" | "wall" | "monotonic" | "previousChecksum" | "durableLsn" | "writerSalt"
+    >,
+    sealing?: GroupSealing,
+  ): { bytes: Uint8Array; checksum: bigint; seal: GroupSeal | undefined } {
+    assert((sealing !== undefined) === this.isEncrypted, "a group is sealed where the vault is encrypted, and only there");
     const { headerBytes } = this;
     const payloadBytes = this.pageCount * PAGE_SIZE;
     const start = this.payloadStart - headerBytes;
-    const bytes = this.buffer.subarray(start, this.payloadStart + payloadBytes);
+    const payload = this.buffer.subarray(this.payloadStart, this.payloadStart + payloadBytes);
+    const bytes = sealing
+      ? sealing.into.subarray(0, headerBytes + payloadBytes)
+      : this.buffer.subarray(start, this.payloadStart + payloadBytes);
     const entryBytes = this.entryCount * ENTRY_SIZE;
     bytes.set(new Uint8Array(this.entries.buffer, 0, entryBytes), HEADER_SIZE);
     const printBytes = new Uint8Array(this.prints.buffer, 0, this.pageCount * 8);
     bytes.set(printBytes, HEADER_SIZE + entryBytes);
     bytes.fill(0, HEADER_SIZE + entryBytes + printBytes.length, headerBytes);
-    const checksum = encodeHeader(bytes, identity, {
+    const fields = {
       ...header,
       headerBytes,
       payloadBytes,
       entryCount: this.entryCount,
       firstLsn: this.firstLsn as GroupHeader["firstLsn"],
       lsnCount: this.lsnCount,
-    });
-    return { bytes, checksum };
+    };
+    encodeFields(bytes, identity, fields);
+    const seal = sealing && sealGroup(sealing.cipher, fields, payload, bytes);
+    return { bytes, checksum: encodeChecksum(bytes.subarray(0, headerBytes), identity), seal };
   }
 }

@@ -14,7 +14,10 @@ import type { Clock, Timer } from "../base/clock.ts";
 import type { Disk } from "../base/disk.ts";
 import { SternwayError } from "../base/errors.ts";
 import { lsn, micros, type Lsn, type Micros } from "../base/units.ts";
+import type { FileCipher, VaultCipher } from "../security/cipher.ts";
+import { notSealedHere, WRITER_SALT_BYTES } from "../security/cipher.ts";
 import { PAGE_SIZE } from "./format.ts";
+import { journalCipher, type GroupSeal } from "./group-seal.ts";
 import { FillingGroup } from "./group.ts";
 import type { Recovered } from "./recover.ts";
 import { SlotPool, type Slot } from "./slots.ts";
@@ -25,6 +28,8 @@ export interface JournalOptions {
   dir: string;
   vaultId: Uint8Array;
   seed: bigint;
+  /** Undefined: the vault is not encrypted. */
+  cipher?: VaultCipher | undefined;
   epoch: number;
   /** Size of one file; a multiple of 4,096. */
   fileBytes: number;
@@ -81,6 +86,9 @@ interface FileState {
   laid: number;
   /** Offset of each placed group's payload, by ordinal. */
   payloadOffsets: number[];
+  /** In an encrypted vault: what groups written here are sealed with, and what opens each, by ordinal. */
+  cipher: FileCipher | undefined;
+  seals: (GroupSeal | undefined)[];
   /** Where the next group goes. */
   end: number;
   /** No further group will be opened in it. */
@@ -112,6 +120,8 @@ export class Journal {
   lastGroupMicros = 0;
 
   private readonly options: JournalOptions;
+  /** In an encrypted vault: memory for the sealed copy of the group that is being written, and the salt of this writer's keys. */
+  private readonly sealed: { memory: Uint8Array; cipher: VaultCipher; writerSalt: Uint8Array } | undefined;
   private readonly slots: SlotPool;
   private readonly files = new Map<number, FileState>();
   private current: FileState | undefined;
@@ -141,8 +151,14 @@ export class Journal {
     this.nextFileSequence = recovered.lastFileSequence + 1;
     this.groupSequence = recovered.lastGroupSequence;
     this.groupChecksum = recovered.lastGroupChecksum;
-    this.filling = new FillingGroup(options.disk, options.groupPages, options.seed);
-    this.spare = new FillingGroup(options.disk, options.groupPages, options.seed);
+    const { disk, groupPages, seed, cipher } = options;
+    this.filling = new FillingGroup(disk, groupPages, seed, cipher !== undefined);
+    this.spare = new FillingGroup(disk, groupPages, seed, cipher !== undefined);
+    this.sealed = cipher && {
+      memory: disk.allocate(this.filling.bytesMax),
+      cipher,
+      writerSalt: cipher.newSalt(WRITER_SALT_BYTES),
+    };
     this.placed = { lsn: this.lastLsn, fileSequence: 0, location: 0, prints: this.filling.prints, printsFrom: 0 };
     slots.onFree = () => this.wakeRoomWaiters();
   }
@@ -248,6 +264,9 @@ export class Journal {
     assert(offset !== undefined, "a written group has its place");
     const got = await file.slot.file.read(into, offset + page * PAGE_SIZE);
     if (got !== into.length) throw new SternwayError("corrupt", `journal file ${file.slot.name} is too short`);
+    if (this.sealed && file.seals[ordinal]?.openPages(into, page) !== true) {
+      throw notSealedHere(`journal file ${file.slot.name} at ${offset + page * PAGE_SIZE}`);
+    }
   }
 
   /** The files that wait for the sealer or for readers, oldest first, each with its groups that are durable: for the check. */
@@ -267,8 +286,8 @@ export class Journal {
     this.slots.give(file.slot);
   }
 
-  /** Registers files that recovery found, so that they can be read and released like others. */
-  adopt(slot: Slot, fileSequence: number, payloadOffsets: number[]): void {
+  /** Registers files that recovery found, so that they can be read and released like others. @param seals - of their groups, in an encrypted vault */
+  adopt(slot: Slot, fileSequence: number, payloadOffsets: number[], seals: (GroupSeal | undefined)[] = []): void {
     this.slots.take(slot);
     this.files.set(fileSequence, {
       slot,
@@ -276,6 +295,8 @@ export class Journal {
       opened: payloadOffsets.length,
       laid: payloadOffsets.length,
       payloadOffsets,
+      cipher: undefined,
+      seals,
       end: 0,
       full: true,
       closedReported: true,
@@ -312,7 +333,8 @@ export class Journal {
 
   private openGroup(pages: number): boolean {
     const { groupPages, fileBytes } = this.options;
-    const needed = FillingGroup.bytesNeeded(Math.max(pages, Math.min(16, groupPages)), groupPages);
+    const pagesWorth = Math.max(pages, Math.min(16, groupPages));
+    const needed = FillingGroup.bytesNeeded(pagesWorth, groupPages, this.sealed !== undefined);
     if (this.current && fileBytes - this.current.end < needed) this.endFile(this.current);
     this.current ??= this.openFile();
     if (!this.current) return false;
@@ -324,12 +346,16 @@ export class Journal {
   private openFile(): FileState | undefined {
     const slot = this.slots.takeFree();
     if (!slot) return undefined;
+    const fileSequence = this.nextFileSequence++;
+    const { epoch } = this.options;
     const file: FileState = {
       slot,
-      fileSequence: this.nextFileSequence++,
+      fileSequence,
       opened: 0,
       laid: 0,
       payloadOffsets: [],
+      cipher: this.sealed && journalCipher(this.sealed.cipher, { ...this.sealed, fileSequence, epoch }),
+      seals: [],
       end: 0,
       full: false,
       closedReported: false,
@@ -416,9 +442,9 @@ export class Journal {
 
   /** Gives a group its place at the end of a file. */
   private lay(group: FillingGroup, file: FileState): { bytes: Uint8Array; checksum: bigint } {
-    const { clock, vaultId, seed, epoch } = this.options;
+    const { clock, vaultId, seed, cipher, epoch } = this.options;
     const closed = group.close(
-      { vaultId, seed, fileSequence: file.fileSequence },
+      { vaultId, seed, cipher, fileSequence: file.fileSequence },
       {
         epoch,
         groupSequence: this.groupSequence,
@@ -426,8 +452,11 @@ export class Journal {
         monotonic: clock.monotonic(),
         previousChecksum: this.groupChecksum,
         durableLsn: this.durableLsn,
+        writerSalt: this.sealed?.writerSalt,
       },
+      this.sealed && { cipher: file.cipher!, into: this.sealed.memory },
     );
+    file.seals[group.ordinal] = closed.seal;
     file.payloadOffsets[group.ordinal] = file.end + group.headerBytes;
     file.laid++;
     file.end += closed.bytes.length;

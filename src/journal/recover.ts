@@ -8,6 +8,7 @@
  * that group on is superseded.
  */
 import type { Disk, DiskFile } from "../base/disk.ts";
+import type { VaultCipher } from "../security/cipher.ts";
 import type { FileIdentity, GroupHeader } from "./format.ts";
 import { claimedSequenceOf, findLaterGroup, readGroups, type ScannedGroup } from "./scan.ts";
 
@@ -18,6 +19,8 @@ export interface RecoverRequest {
   fileBytes: number;
   vaultId: Uint8Array;
   seed: bigint;
+  /** Undefined: the vault is not encrypted. */
+  cipher?: VaultCipher | undefined;
   /** Files up to this sequence are sealed. */
   sealedFileSequence: number;
   /** The newest group that is sealed, and its checksum; 0 for a new vault. */
@@ -117,6 +120,7 @@ async function recoverFrom(
 const identityOf = (request: RecoverRequest, fileSequence: number): FileIdentity => ({
   vaultId: request.vaultId,
   seed: request.seed,
+  cipher: request.cipher,
   fileSequence,
 });
 

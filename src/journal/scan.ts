@@ -2,8 +2,10 @@
  * Reads the groups of one journal file in order, proving header and payload. Recovery and the sealer share it, so what
  * recovery accepts is exactly what gets sealed.
  */
+import { assert } from "../base/assert.ts";
 import type { DiskFile } from "../base/disk.ts";
 import { xxh64 } from "../base/hash.ts";
+import type { FileCipher } from "../security/cipher.ts";
 import {
   claimedFileSequence,
   claimedHeaderBytes,
@@ -21,6 +23,7 @@ import {
   type GroupHeader,
   type JournalEntry,
 } from "./format.ts";
+import { journalCipher, openGroup, type GroupSeal } from "./group-seal.ts";
 
 /** A proved group. The byte views live in the scan's buffer: valid until the next group is asked for. */
 export interface ScannedGroup {
@@ -31,9 +34,11 @@ export interface ScannedGroup {
   payload: Uint8Array;
   /** Fingerprint of payload page i, as it was stored and has been checked. */
   print(page: number): bigint;
+  /** Opens its pages when they are read again; undefined where the vault is not encrypted. The caller may keep it. */
+  seal: GroupSeal | undefined;
 }
 
-const GROUP_BYTES_MAX = headerBytesFor(GROUP_ENTRIES_MAX, GROUP_PAGES_MAX) + GROUP_PAGES_MAX * PAGE_SIZE;
+const GROUP_BYTES_MAX = headerBytesFor(GROUP_ENTRIES_MAX, GROUP_PAGES_MAX, true) + GROUP_PAGES_MAX * PAGE_SIZE;
 
 /** A window over a file, refilled as the scan moves on: many small groups cost one read. */
 class Window {
@@ -64,6 +69,35 @@ class Window {
   }
 }
 
+/** Opens the groups of one file: they have one writer, and so one key, unless the file is damaged. */
+class Opener {
+  private readonly identity: FileIdentity;
+  private last: { header: GroupHeader; cipher: FileCipher } | undefined;
+
+  constructor(identity: FileIdentity) {
+    this.identity = identity;
+  }
+
+  /** Opens a group in place. @returns undefined when it is not what was written */
+  open(header: GroupHeader, whole: Uint8Array): GroupSeal | undefined {
+    return openGroup(this.cipherOf(header), header, whole);
+  }
+
+  private cipherOf(header: GroupHeader): FileCipher {
+    const { cipher } = this.identity;
+    const { writerSalt } = header;
+    assert(cipher !== undefined && writerSalt !== undefined, "a proved header is encrypted as the vault is");
+    const { last } = this;
+    const isSame =
+      last?.header.epoch === header.epoch && Buffer.compare(last.header.writerSalt ?? NOTHING, writerSalt) === 0;
+    if (last && isSame) return last.cipher;
+    this.last = { header, cipher: journalCipher(cipher, { ...header, writerSalt }) };
+    return this.last.cipher;
+  }
+}
+
+const NOTHING = new Uint8Array(0);
+
 /**
  * Yields the valid groups from offset 0 until the first that isn't.
  * @param groupCountMax - stop after so many
@@ -75,6 +109,7 @@ export async function* readGroups(
   groupCountMax = Number.POSITIVE_INFINITY,
 ): AsyncGenerator<ScannedGroup, void, void> {
   const window = new Window(file, fileBytes);
+  const opener = identity.cipher && new Opener(identity);
   let offset = 0;
   for (let n = 0; n < groupCountMax; n++) {
     const first = await window.bytes(offset, PAGE_SIZE);
@@ -84,10 +119,13 @@ export async function* readGroups(
     const whole = await window.bytes(offset, headerBytes + payloadBytes);
     const header = whole && decodeHeader(whole, identity);
     if (!whole || !header) return;
+    // In the window itself, which is read once.
+    const seal = opener?.open(header, whole);
+    if (opener && !seal) return;
     const entries = decodeEntries(whole, header);
     const payload = whole.subarray(headerBytes);
     if (!entries || !printsHold(whole, header, payload, identity.seed)) return;
-    yield { header, entries, offset, payload, print: (page) => printOf(whole, header, page) };
+    yield { header, entries, offset, payload, print: (page) => printOf(whole, header, page), seal };
     offset += headerBytes + payloadBytes;
   }
 }

@@ -36,6 +36,7 @@ export interface VaultSample {
   storedBytes?: number;
   packCount?: number;
   layerCount?: number;
+  quarantinedBlocks?: number;
   freeBytes?: number;
   writable?: boolean;
 }
@@ -57,6 +58,7 @@ const VAULT_GAUGES: Record<keyof VaultSample, [name: string, help: string]> = {
   storedBytes: ["sternway_stored_bytes", "Packs and layers on disk"],
   packCount: ["sternway_packs", "Live packs"],
   layerCount: ["sternway_layers", "Live layers"],
+  quarantinedBlocks: ["sternway_quarantined_blocks", "Blocks that are damaged and not brought back"],
   freeBytes: ["sternway_store_free_bytes", "Free space where the vault lies"],
   writable: ["sternway_vault_writable", "1 when the vault takes writes"],
 };
@@ -130,6 +132,8 @@ export function createMetrics() {
     sealedBytes: counter("sternway_sealed_bytes_total", "Raw bytes sealed", ["vault"]),
     duplicateBytes: counter("sternway_duplicate_bytes_total", "Sealed bytes that were there already", ["vault"]),
     packBytes: counter("sternway_pack_bytes_total", "Bytes of packs written", ["vault"]),
+    scrubbedBytes: counter("sternway_scrubbed_bytes_total", "Bytes that the scrub has read", ["vault"]),
+    restoredBlocks: counter("sternway_restored_blocks_total", "Damaged blocks that were brought back", ["vault"]),
     damage: counter("sternway_damage_total", "Reads and checks that met damaged bytes"),
     httpRequests: counter("sternway_http_requests_total", "HTTP requests answered", ["method", "status"]),
 

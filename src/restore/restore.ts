@@ -9,6 +9,8 @@ import { systemClock, type Clock } from "../base/clock.ts";
 import { inspectPath } from "../base/descriptor.ts";
 import { SternwayError } from "../base/errors.ts";
 import { forEachInFlight } from "../base/in-flight.ts";
+import { DamageMap, hasDamageMap } from "./damage-map.ts";
+import { pastDamage } from "./past-damage.ts";
 import { PIECE_BYTES, dataBytesOf, pieces, readPiece, type Piece, type RestoreDevice } from "./pieces.ts";
 import {
   createSidecar,
@@ -22,6 +24,7 @@ import {
 import { checkRoom, openTarget, type RestoreTarget } from "./target.ts";
 import { pieceHash, verifyTarget } from "./verify.ts";
 
+export { damageMapPath } from "./damage-map.ts";
 export { sidecarPath } from "./sidecar.ts";
 
 export interface RestoreSource {
@@ -44,6 +47,8 @@ export interface RestoreOptions {
   target: string;
   /** Starts over: an unfinished restore is forgotten, a file that exists is overwritten. */
   fresh?: boolean;
+  /** Goes on past damaged ranges: they become zeroes, and a map of them is written beside the target (damage-map.ts). */
+  pastDamage?: boolean;
   /** Default true. */
   verify?: boolean;
   /** Pieces in flight, 1 to 64; each takes 4 MiB of memory. Default 8. */
@@ -64,6 +69,8 @@ export interface RestoreReport {
   copiedBytes: number;
   resumedBytes: number;
   verified: "direct" | "buffered" | "skipped";
+  /** What could not be given, when something could not. */
+  lost?: { ranges: number; bytes: number; map: string };
   copySeconds: number;
   verifySeconds: number;
 }
@@ -89,22 +96,34 @@ export async function restoreTo(options: RestoreOptions): Promise<RestoreReport>
   const sidecarFile = sidecarPath(options.target);
 
   const resumable = await findResumable(options, sidecarFile);
+  if (resumable && options.pastDamage !== true && hasDamageMap(options.target)) {
+    throw new SternwayError(
+      "conflict",
+      `the unfinished restore on ${options.target} went past damage: add --past-damage to go on so, or --fresh to start over`,
+      { target: options.target },
+    );
+  }
   const target = openTarget(options.target, sizeBytes, resumable ? "resume" : "start");
   let sidecar: Sidecar | undefined;
   try {
     const identity: RestoreIdentity = { ...identityOf(source), target: target.id };
     sidecar = resumable ? await openSidecar(sidecarFile, identity) : await createSidecar(sidecarFile, identity);
-    const dataBytes = await dataBytesOf(source.device);
+    const { done } = sidecar;
+    const lost = new DamageMap(options.target, resumable ? (piece) => done[piece] === 1 : undefined);
+    if (resumable) await lost.settle();
+    const device = options.pastDamage === true ? pastDamage(source.device, (range) => lost.add(range)) : source.device;
+    const dataBytes = await dataBytesOf(device);
     checkRoom(target, dataBytes);
     // The sidecar's and the file's names must be durable before long work relies on them.
     await target.sync();
 
     const copyStart = clock.monotonic();
-    const copied = await copyPieces({ ...options, inFlight, clock }, target, sidecar, dataBytes);
+    const copied = await copyPieces({ ...options, inFlight, clock, device, lost }, target, sidecar, dataBytes);
     const verifyStart = clock.monotonic();
     const verified = options.verify === false ? "skipped" : await verifyAll(options, inFlight, target, sidecar);
     const end = clock.monotonic();
     signal?.throwIfAborted();
+    await lost.settle();
     sidecar.close();
     removeSidecar(sidecarFile);
     sidecar = undefined;
@@ -115,6 +134,7 @@ export async function restoreTo(options: RestoreOptions): Promise<RestoreReport>
       dataBytes,
       ...copied,
       verified,
+      ...(lost.count === 0 ? {} : { lost: { ranges: lost.count, bytes: lost.bytes, map: lost.path } }),
       copySeconds: (verifyStart - copyStart) / 1e6,
       verifySeconds: (end - verifyStart) / 1e6,
     };
@@ -162,7 +182,7 @@ async function findResumable(options: RestoreOptions, sidecarFile: string): Prom
   );
 }
 
-type CopyOptions = RestoreOptions & { inFlight: number; clock: Clock };
+type CopyOptions = RestoreOptions & { inFlight: number; clock: Clock; device: RestoreDevice; lost: DamageMap };
 
 async function copyPieces(
   options: CopyOptions,
@@ -170,7 +190,7 @@ async function copyPieces(
   sidecar: Sidecar,
   dataBytes: number,
 ): Promise<{ copiedBytes: number; resumedBytes: number }> {
-  const { source, signal, onProgress, clock } = options;
+  const { device, lost, signal, onProgress, clock } = options;
   let copiedBytes = 0;
   let resumedBytes = 0;
   let pending: { index: number; hash: bigint; done: boolean }[] = [];
@@ -185,6 +205,7 @@ async function copyPieces(
     pendingBytes = 0;
     // The target first: a record must never promise what a crash could still take away.
     await target.sync();
+    await lost.append();
     await sidecar.append(finished);
     lastCheckpoint = clock.monotonic();
     checkpointing = false;
@@ -196,7 +217,7 @@ async function copyPieces(
     if (sidecar.done[piece.index] === 1) {
       resumedBytes += bytes;
     } else {
-      const hash = await copyPiece(source.device, piece, target);
+      const hash = await copyPiece(device, piece, target);
       sidecar.done[piece.index] = 1;
       sidecar.hash[piece.index] = hash;
       pending.push({ index: piece.index, hash, done: true });
@@ -209,7 +230,7 @@ async function copyPieces(
   };
 
   try {
-    await forEachInFlight(pieces(source.device), options.inFlight, copyOne);
+    await forEachInFlight(pieces(device), options.inFlight, copyOne);
   } catch (error) {
     await keepProgress(checkpoint);
     throw error;

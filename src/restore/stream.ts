@@ -3,6 +3,7 @@
  * no holes. It cannot be resumed or verified here; the receiver may compare sizes and hashes.
  */
 import { writeStream } from "../base/descriptor.ts";
+import { pastDamage, type LostRange } from "./past-damage.ts";
 import { pieces, readPiece, type RestoreDevice } from "./pieces.ts";
 
 export interface StreamOptions {
@@ -11,13 +12,16 @@ export interface StreamOptions {
   fd: number;
   /** Pieces of 4 MiB read ahead, 1 to 64. Default 4. */
   inFlight?: number;
+  /** Goes on past damaged ranges, as zeroes; told of each. */
+  onLost?: (range: LostRange) => void;
   onProgress?: (progress: { doneBytes: number; totalBytes: number }) => void;
   signal?: AbortSignal;
 }
 
 /** @returns bytes written, the device's size @throws unavailable, facts.code EPIPE: the reader went away */
 export async function streamTo(options: StreamOptions): Promise<number> {
-  const { device, signal, onProgress } = options;
+  const { signal, onProgress, onLost } = options;
+  const device = onLost ? pastDamage(options.device, onLost) : options.device;
   const width = options.inFlight ?? 4;
   const ahead: Promise<Uint8Array>[] = [];
   let doneBytes = 0;

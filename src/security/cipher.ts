@@ -63,8 +63,9 @@ export class VaultCipher {
   constructor(dataKey: Uint8Array, vaultId: Uint8Array, random: Random, observe?: ObserveSealing) {
     assert(dataKey.length === DATA_KEY_BYTES, "a data key has 32 bytes");
     assert(vaultId.length === 16, "a vault id has 16 bytes");
-    this.#dataKey = dataKey.slice();
-    this.#vaultId = vaultId.slice();
+    // Not by slice(), which would not copy a Buffer.
+    this.#dataKey = new Uint8Array(dataKey);
+    this.#vaultId = new Uint8Array(vaultId);
     this.#random = random;
     this.#observe = observe;
     const seed = hkdfSync("sha256", this.#dataKey, this.#vaultId, "sternway 1 checksums", 8);
@@ -93,7 +94,7 @@ export class VaultCipher {
   /** For the sealer's thread, and for wrapping. @returns a copy, which the caller wipes */
   copyDataKey(): Uint8Array {
     assert(!this.#wiped, "a vault that was closed has no key");
-    return this.#dataKey.slice();
+    return new Uint8Array(this.#dataKey);
   }
 
   /** Overwrites the data key; the last thing done with it. */

@@ -37,7 +37,8 @@ export async function* checkChronicle(run: CheckRun, record: ChronicleRecord, la
   let isSound = true;
   try {
     const cache = new PageCache<ChroniclePage>(0);
-    const reader = await openChronicle({ disk: parts.disk, path, vaultId: parts.identity.id, meta: record, cache });
+    const { id: vaultId, cipher } = parts.identity;
+    const reader = await openChronicle({ disk: parts.disk, path, vaultId, cipher, meta: record, cache });
     try {
       for await (const { info, rows } of reader.inspect()) {
         if (rows instanceof SternwayError) {

@@ -80,7 +80,7 @@ export async function* checkManifests(run: CheckRun): AsyncGenerator<CheckStep> 
     };
     run.objects++;
     try {
-      const { manifest, sha256 } = await loadManifest(disk, path, vault);
+      const { manifest, sha256 } = await loadManifest(disk, path, vault, identity.cipher);
       if (manifest.number !== number) {
         yield run.finding("manifest-chain", subject, `${path} says that it is number ${manifest.number}`, facts);
       } else if (before?.number === number - 1 && manifest.previous !== before.sha256) {

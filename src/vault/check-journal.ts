@@ -59,12 +59,13 @@ async function countGroups(
   groupCount: number,
 ): Promise<{ groups: number; end: number; message: string }> {
   const { disk, identity } = run.vault.parts;
-  const { id: vaultId, seed, journalFileBytes } = identity;
+  const { id: vaultId, seed, cipher, journalFileBytes } = identity;
   const result = { groups: 0, end: 0, message: "" };
   try {
     const file = await disk.open(path, "read");
     try {
-      for await (const group of readGroups(file, journalFileBytes, { vaultId, seed, fileSequence }, groupCount)) {
+      const whose = { vaultId, seed, cipher, fileSequence };
+      for await (const group of readGroups(file, journalFileBytes, whose, groupCount)) {
         const bytes = group.header.headerBytes + group.header.payloadBytes;
         result.groups++;
         result.end = group.offset + bytes;

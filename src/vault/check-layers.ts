@@ -85,7 +85,8 @@ function open(run: CheckRun, record: LayerRecord): Promise<LayerReader> {
   const { disk, dir, identity } = run.vault.parts;
   // A reader of its own and no cache: nothing is pinned or pushed out, and what is read is what the disk holds now.
   const cache = new PageCache<LayerPage>(0);
-  return openLayer({ disk, path: `${dir}/${layerPath(record.id)}`, vaultId: identity.id, meta: record, cache });
+  const { id: vaultId, cipher } = identity;
+  return openLayer({ disk, path: `${dir}/${layerPath(record.id)}`, vaultId, cipher, meta: record, cache });
 }
 
 function onlyDamage(error: unknown): SternwayError {

@@ -5,6 +5,7 @@
 import { assert } from "../base/assert.ts";
 import type { Disk } from "../base/disk.ts";
 import { isSternwayError, type SternwayError } from "../base/errors.ts";
+import type { VaultCipher } from "../security/cipher.ts";
 import {
   CHRONICLE_RECORD_SIZE,
   decodeChroniclePage,
@@ -26,6 +27,8 @@ export interface OpenChronicleOptions {
   disk: Disk;
   path: string;
   vaultId: Uint8Array;
+  /** Undefined: the vault is not encrypted. */
+  cipher?: VaultCipher | undefined;
   /** As the manifest says; the file must agree. */
   meta: ChronicleMeta;
   cache: PageCache<ChroniclePage>;
@@ -76,8 +79,8 @@ export const emptyTally = (): ChronicleTally => ({
  * @throws not_found; corrupt: damaged, foreign, or not the file of this meta
  */
 export async function openChronicle(options: OpenChronicleOptions): Promise<ChronicleReader> {
-  const { disk, path, vaultId, meta, cache } = options;
-  const file = await PagedFile.open(disk, path, { vaultId, id: meta.id, kind: "chronicle" }, meta.sizeBytes);
+  const { disk, path, vaultId, cipher, meta, cache } = options;
+  const file = await PagedFile.open(disk, path, { vaultId, cipher, id: meta.id, kind: "chronicle" }, meta.sizeBytes);
   try {
     const [infos, places] = readIndex(file, meta);
     return new ChronicleReader(file, meta, infos, places, cache);

@@ -3,6 +3,7 @@
  */
 import { assert } from "../base/assert.ts";
 import type { Disk } from "../base/disk.ts";
+import type { VaultCipher } from "../security/cipher.ts";
 import {
   CHRONICLE_RECORD_SIZE,
   emptyChroniclePage,
@@ -25,6 +26,8 @@ export interface ChronicleWriterOptions {
   path: string;
   /** 16 bytes. */
   vaultId: Uint8Array;
+  /** Undefined: the vault is not encrypted. */
+  cipher?: VaultCipher | undefined;
   /** Never used before in this vault. */
   id: number;
   /** The LSNs that it dates. */
@@ -46,10 +49,10 @@ export class ChronicleWriter {
   #lastFirstLsn = 0;
 
   constructor(options: ChronicleWriterOptions) {
-    const { disk, path, vaultId, id, firstLsn, lastLsn } = options;
+    const { disk, path, vaultId, cipher, id, firstLsn, lastLsn } = options;
     assert(firstLsn >= 0 && firstLsn <= lastLsn && Number.isSafeInteger(lastLsn), "a chronicle has an LSN range");
     this.#options = options;
-    this.#file = new PagedFileWriter(disk, path, { vaultId, id, kind: "chronicle" });
+    this.#file = new PagedFileWriter(disk, path, { vaultId, cipher, id, kind: "chronicle" });
   }
 
   /** Rows appended so far. */

@@ -5,6 +5,7 @@
 import { assert } from "../base/assert.ts";
 import type { Disk } from "../base/disk.ts";
 import { SternwayError } from "../base/errors.ts";
+import type { VaultCipher } from "../security/cipher.ts";
 import type { ChronicleMeta, ChroniclePage, ChronicleRow } from "./chronicle-format.ts";
 import { openChronicle } from "./chronicle-reader.ts";
 import { ChronicleWriter, type ChronicleWriterOptions } from "./chronicle-writer.ts";
@@ -25,6 +26,8 @@ export interface ConcatChroniclesOptions {
   path: string;
   /** 16 bytes. */
   vaultId: Uint8Array;
+  /** Undefined: the vault is not encrypted. */
+  cipher?: VaultCipher | undefined;
   /** Of the result; never used before. */
   id: number;
 }
@@ -48,20 +51,22 @@ export async function writeChronicle(options: WriteChronicleOptions): Promise<Ch
  * @throws corrupt: an input is damaged, or its rows do not follow those before; nothing was published
  */
 export async function concatChronicles(options: ConcatChroniclesOptions): Promise<ChronicleMeta> {
-  const { disk, inputs, path, vaultId, id } = options;
+  const { disk, inputs, path, vaultId, cipher, id } = options;
   const first = inputs[0]?.meta;
   const last = inputs.at(-1)?.meta;
   assert(first !== undefined && last !== undefined, "at least one chronicle is concatenated");
   for (const [i, { meta }] of inputs.entries()) {
     assert(i === 0 || meta.firstLsn === inputs[i - 1]!.meta.lastLsn + 1, "the inputs' LSN ranges follow one another");
   }
-  const writer = new ChronicleWriter({ disk, path, vaultId, id, firstLsn: first.firstLsn, lastLsn: last.lastLsn });
+  const { firstLsn } = first;
+  const { lastLsn } = last;
+  const writer = new ChronicleWriter({ disk, path, vaultId, cipher, id, firstLsn, lastLsn });
   // Every page is read once: keep none.
   const cache = new PageCache<ChroniclePage>(0);
   try {
     let before: ChronicleRow | undefined;
     for (const input of inputs) {
-      const reader = await openChronicle({ disk, path: input.path, vaultId, meta: input.meta, cache });
+      const reader = await openChronicle({ disk, path: input.path, vaultId, cipher, meta: input.meta, cache });
       try {
         for await (const row of reader.rows()) {
           if (before) checkFollows(row, before, input.meta.id);

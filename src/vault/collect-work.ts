@@ -11,6 +11,7 @@
  */
 import { assert } from "../base/assert.ts";
 import type { Disk } from "../base/disk.ts";
+import type { VaultCipher } from "../security/cipher.ts";
 import type { Deduplicator } from "./deduplicator.ts";
 import { openLayer, type LayerReader } from "./layer-reader.ts";
 import type { LayerPage } from "./layer-format.ts";
@@ -81,6 +82,8 @@ export interface CollectWorkParts {
   /** The vault's directory. */
   dir: string;
   vaultId: Uint8Array;
+  /** Undefined: the vault is not encrypted. */
+  cipher?: VaultCipher | undefined;
   seed: bigint;
   packs: PackStore;
   deduplicator: Deduplicator;
@@ -223,9 +226,9 @@ export class CollectWork {
   }
 
   private openLayer(meta: LayerRecord): Promise<LayerReader> {
-    const { disk, dir, vaultId } = this.parts;
+    const { disk, dir, vaultId, cipher } = this.parts;
     // Nothing is read twice, so nothing is worth keeping.
     const cache = new PageCache<LayerPage>(0);
-    return openLayer({ disk, path: `${dir}/${layerPath(meta.id)}`, vaultId, meta, cache });
+    return openLayer({ disk, path: `${dir}/${layerPath(meta.id)}`, vaultId, cipher, meta, cache });
   }
 }

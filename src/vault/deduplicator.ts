@@ -3,14 +3,14 @@
  * and that answers the hit's neighbours, before and after it: duplicates come in runs. Nothing counts before its bytes were compared (law 4).
  *
  * All of it is a hint and lives in memory: a pack that cannot be read is passed over, and its blocks are stored anew.
- * Memory: {@link DeduplicatorOptions.localityPacks} × 192 KiB at most.
+ * Memory: that of pack-locality.ts.
  */
 import { assert } from "../base/assert.ts";
 import { isSternwayError } from "../base/errors.ts";
 import { BLOCK_SIZE } from "../base/units.ts";
-import { ByteLru } from "./byte-lru.ts";
 import type { FingerprintIndex } from "./fingerprint-index.ts";
-import { blockAddress, packOf } from "./map.ts";
+import { packOf } from "./map.ts";
+import { PackLocality } from "./pack-locality.ts";
 import type { PackStore } from "./pack-reader.ts";
 import { Quarantine } from "./quarantine.ts";
 
@@ -19,8 +19,8 @@ const COMPARE_BLOCKS = 256;
 
 export interface DeduplicatorOptions {
   index: FingerprintIndex;
-  packs: PackStore;
-  /** Directories kept for locality; default 32, which spans 2 GiB of blocks. */
+  packs: Pick<PackStore, "directory" | "visit">;
+  /** Directories kept for locality; default 128, which spans 8 GiB of blocks and takes 32 MiB. */
   localityPacks?: number;
   /** Slots that are never proposed, even if they read well; may change between calls ({@link Deduplicator.forget}). */
   quarantine?: Quarantine;
@@ -28,19 +28,15 @@ export interface DeduplicatorOptions {
 
 export class Deduplicator {
   readonly #index: FingerprintIndex;
-  readonly #packs: PackStore;
-  readonly #localityPacks: number;
+  readonly #packs: Pick<PackStore, "directory" | "visit">;
   readonly #quarantine: Quarantine;
-  /** By pack; each weighs 1. A pack that cannot be read is remembered too, so that it is not tried again for every batch. */
-  readonly #locality: ByteLru<SlotTable | "unreadable">;
+  readonly #locality: PackLocality;
 
-  constructor({ index, packs, localityPacks = 32, quarantine = new Quarantine() }: DeduplicatorOptions) {
-    assert(localityPacks >= 1, "locality needs at least one pack");
+  constructor({ index, packs, localityPacks = 128, quarantine = new Quarantine() }: DeduplicatorOptions) {
     this.#index = index;
     this.#packs = packs;
-    this.#localityPacks = localityPacks;
     this.#quarantine = quarantine;
-    this.#locality = new ByteLru(localityPacks);
+    this.#locality = new PackLocality(localityPacks, quarantine);
   }
 
   /**
@@ -113,7 +109,7 @@ export class Deduplicator {
     for (; end < out.length; end++) {
       const address = out[end]!;
       if (address === 0 || packs.has(packOf(address))) continue;
-      if (packs.size === this.#localityPacks) break;
+      if (packs.size === this.#locality.capacity) break;
       packs.add(packOf(address));
     }
     return { end, packs };
@@ -121,77 +117,21 @@ export class Deduplicator {
 
   async #loadLocality(pack: number): Promise<void> {
     // Asking makes it the newest: what this section needs is not what its other packs push out.
-    if (this.#locality.get(pack)) return;
+    if (this.#locality.touch(pack)) return;
     try {
       const { fingerprints } = await this.#packs.directory(pack);
-      this.#locality.set(pack, new SlotTable(pack, fingerprints, this.#quarantine), 1);
+      this.#locality.add(pack, fingerprints);
     } catch (error) {
       // An old pack that cannot be read must not stop new data from being sealed.
       if (!isSternwayError(error) || error.kind === "internal") throw error;
-      this.#locality.set(pack, "unreadable", 1);
+      this.#locality.add(pack, "unreadable");
     }
   }
 
   /** Answers from the directories at hand what the index left open in `[start, end)`. */
   #answer(halves: Uint32Array, out: Float64Array, start: number, end: number): void {
-    const tables: SlotTable[] = [];
-    for (const pack of this.#locality.keys()) {
-      const table = this.#locality.peek(pack);
-      if (table instanceof SlotTable) tables.push(table);
-    }
-    let recent = 0;
     for (let i = start; i < end; i++) {
-      if (out[i] !== 0) continue;
-      const low = halves[2 * i]!;
-      const high = halves[2 * i + 1]!;
-      // The table of the last hit first: in a run it has the next one too.
-      for (let j = 0; j < tables.length; j++) {
-        const which = (recent + j) % tables.length;
-        const address = tables[which]!.lookup(low, high);
-        if (address === 0) continue;
-        out[i] = address;
-        recent = which;
-        break;
-      }
+      if (out[i] === 0) out[i] = this.#locality.lookup(halves[2 * i]!, halves[2 * i + 1]!);
     }
-  }
-}
-
-/** A pack's directory turned round: fingerprint → slot. Open addressing; 0 is free, else slot + 1. */
-class SlotTable {
-  readonly #pack: number;
-  readonly #halves: Uint32Array;
-  readonly #slots: Uint16Array;
-
-  constructor(pack: number, fingerprints: BigUint64Array, quarantine: Quarantine) {
-    this.#pack = pack;
-    this.#halves = new Uint32Array(fingerprints.buffer, fingerprints.byteOffset, fingerprints.length * 2);
-    this.#slots = new Uint16Array(2 ** Math.ceil(Math.log2(fingerprints.length * 2)));
-    for (let slot = 0; slot < fingerprints.length; slot++) {
-      const low = this.#halves[2 * slot]!;
-      const high = this.#halves[2 * slot + 1]!;
-      // 0 marks a freed slot, which nothing may refer to any more.
-      if (low === 0 && high === 0) continue;
-      if (!quarantine.isEmpty && quarantine.holds(blockAddress(pack, slot))) continue;
-      let at = this.#home(high);
-      while (this.#slots[at] !== 0) at = (at + 1) & (this.#slots.length - 1);
-      this.#slots[at] = slot + 1;
-    }
-  }
-
-  /** @returns the block's address, 0 when the pack does not have it */
-  lookup(low: number, high: number): number {
-    let at = this.#home(high);
-    for (;;) {
-      const slot = this.#slots[at]! - 1;
-      if (slot < 0) return 0;
-      if (this.#halves[2 * slot] === low && this.#halves[2 * slot + 1] === high) return blockAddress(this.#pack, slot);
-      at = (at + 1) & (this.#slots.length - 1);
-    }
-  }
-
-  /** The high half is evenly spread whatever the sampling of the low one. */
-  #home(high: number): number {
-    return high & (this.#slots.length - 1);
   }
 }

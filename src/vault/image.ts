@@ -2,6 +2,7 @@
  * Makes an image: what every block of some shards holds at one LSN, ancestors included, so that a read there looks no further back.
  */
 import type { Disk } from "../base/disk.ts";
+import type { VaultCipher } from "../security/cipher.ts";
 import type { ShardList } from "./layer-format.ts";
 import type { LayerSet } from "./open-set.ts";
 import { LayerWriter } from "./layer-writer.ts";
@@ -19,13 +20,14 @@ export interface ImageWork {
   layers: LayerRecord[];
 }
 
-/** Writes and publishes the image. Memory: one window. */
+/** Writes and publishes the image. Memory: one window. @param cipher - where the vault is encrypted */
 export async function writeImage(
   disk: Disk,
   path: string,
   vaultId: Uint8Array,
   work: ImageWork,
   set: LayerSet,
+  cipher?: VaultCipher,
 ): Promise<LayerRecord> {
   const index = new LayerIndex(work.layers);
   const shards = work.shards.toSorted((a, b) => a.strand - b.strand || a.shard - b.shard);
@@ -39,6 +41,7 @@ export async function writeImage(
     disk,
     path,
     vaultId,
+    cipher,
     id: work.layer,
     kind: "image",
     firstLsn: 0,

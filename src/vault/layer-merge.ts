@@ -5,6 +5,7 @@
 import { assert } from "../base/assert.ts";
 import type { Disk } from "../base/disk.ts";
 import { SternwayError } from "../base/errors.ts";
+import type { VaultCipher } from "../security/cipher.ts";
 import { EntryMix, type LayerMeta, type LayerPage } from "./layer-format.ts";
 import type { LayerReader } from "./layer-reader.ts";
 import { LayerWriter, type EntryRun } from "./layer-writer.ts";
@@ -17,6 +18,8 @@ export interface MergeOptions {
   /** Where the result is published. */
   path: string;
   vaultId: Uint8Array;
+  /** Undefined: the vault is not encrypted. */
+  cipher?: VaultCipher | undefined;
   /** Of the result; never used before. */
   id: number;
   /** Deltas, oldest first; each begins one LSN after the one before ends. They stay open. */
@@ -40,9 +43,9 @@ interface Cursor {
  * @throws corrupt: a damaged input; internal: the result would not hold exactly the inputs' entries; nothing was published
  */
 export async function mergeLayers(options: MergeOptions): Promise<LayerMeta> {
-  const { disk, path, vaultId, id, inputs, signal } = options;
+  const { disk, path, vaultId, cipher, id, inputs, signal } = options;
   const { firstLsn, lastLsn } = lsnRangeOf(inputs);
-  const writer = new LayerWriter({ disk, path, vaultId, id, kind: "delta", firstLsn, lastLsn });
+  const writer = new LayerWriter({ disk, path, vaultId, cipher, id, kind: "delta", firstLsn, lastLsn });
   try {
     await mergeRuns(inputs, writer, signal);
     await checkResult(writer, inputs, id);

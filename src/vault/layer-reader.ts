@@ -4,6 +4,7 @@
  */
 import type { Disk } from "../base/disk.ts";
 import { isSternwayError, SternwayError } from "../base/errors.ts";
+import type { VaultCipher } from "../security/cipher.ts";
 import {
   decodeLayerPage,
   EntryMix,
@@ -30,6 +31,8 @@ export interface OpenLayerOptions {
   disk: Disk;
   path: string;
   vaultId: Uint8Array;
+  /** Undefined: the vault is not encrypted. */
+  cipher?: VaultCipher | undefined;
   /** As the manifest says; the file must agree. */
   meta: LayerMeta;
   cache: PageCache<LayerPage>;
@@ -63,8 +66,8 @@ interface PageGroup {
  * @throws not_found; corrupt: damaged, foreign, or not the file of this meta
  */
 export async function openLayer(options: OpenLayerOptions): Promise<LayerReader> {
-  const { disk, path, vaultId, meta, cache } = options;
-  const file = await PagedFile.open(disk, path, { vaultId, id: meta.id, kind: meta.kind }, meta.sizeBytes);
+  const { disk, path, vaultId, cipher, meta, cache } = options;
+  const file = await PagedFile.open(disk, path, { vaultId, cipher, id: meta.id, kind: meta.kind }, meta.sizeBytes);
   try {
     return new LayerReader(file, meta, readLayerIndex(file, meta), cache);
   } catch (error) {

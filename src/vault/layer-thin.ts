@@ -3,7 +3,8 @@
  * Thinning, dry runs and space accounting are sinks behind it.
  *
  * A successor that lies outside the inputs is not known: the entry then counts as standing for ever, which keeps it (law 6). So
- * the inputs may be one layer, neighbours, or all; the more there are, the more is found superseded.
+ * the inputs may be one layer, neighbours, or all; the more there are, the more is found superseded. Deltas that follow the inputs may
+ * be given besides: they are read for their LSNs alone.
  *
  * Memory: one batch, and the coarse entries (levels 1 and 2) of the inputs up to {@link COARSE_MAX}; those beyond are passed over as
  * successors, which again keeps more.
@@ -30,10 +31,20 @@ export type StoodSink = (run: StoodRun) => Promise<void> | undefined;
 /** By strand and level: place → LSNs of its coarse entries, ascending. */
 type CoarsePlaces = Map<number, number[]>;
 
-/** Streams all entries of the inputs (as for mergeLayers) with their ends into `take`. @throws corrupt: a damaged input */
-export async function walkStood(inputs: readonly LayerReader[], take: StoodSink, signal?: AbortSignal): Promise<void> {
-  const successors = new Successors(await coarseEntries(inputs), take);
-  await mergeRuns(inputs, successors, signal);
+/**
+ * Streams all entries of the inputs (as for mergeLayers) with their ends into `take`.
+ * @param after - deltas behind the inputs that only tell what superseded them
+ * @throws corrupt: a damaged layer
+ */
+export async function walkStood(
+  inputs: readonly LayerReader[],
+  after: readonly LayerReader[],
+  take: StoodSink,
+): Promise<void> {
+  const all = [...inputs, ...after];
+  const lastLsn = inputs[inputs.length - 1]!.meta.lastLsn;
+  const successors = new Successors(await coarseEntries(all), lastLsn, take);
+  await mergeRuns(all, successors);
   const last = successors.end();
   if (last) await last;
 }
@@ -59,12 +70,15 @@ async function coarseEntries(inputs: readonly LayerReader[]): Promise<Map<number
 
 class Successors implements RunSink {
   readonly #coarse: Map<number, CoarsePlaces>;
+  /** Of the inputs: entries beyond it only end others. */
+  readonly #lastLsn: number;
   readonly #take: StoodSink;
   readonly #batch: StoodRun;
   #length = 0;
 
-  constructor(coarse: Map<number, CoarsePlaces>, take: StoodSink) {
+  constructor(coarse: Map<number, CoarsePlaces>, lastLsn: number, take: StoodSink) {
     this.#coarse = coarse;
+    this.#lastLsn = lastLsn;
     this.#take = take;
     this.#batch = {
       strand: 0,
@@ -112,12 +126,15 @@ class Successors implements RunSink {
     const { index, lsn, target } = run;
     const batch = this.#batch;
     const { index: outIndex, lsn: outLsn, target: outTarget, next } = batch;
+    const lastLsn = this.#lastLsn;
     let length = this.#length;
     let before = length > 0 ? outIndex[length - 1]! : -1;
     for (let i = from; i < to; i++) {
       const place = index[i]!;
       const entryLsn = lsn[i]!;
-      if (place === before) next[length - 1] = entryLsn;
+      // The first one that follows counts: later ones end entries that are not the inputs'.
+      if (place === before && next[length - 1] === Infinity) next[length - 1] = entryLsn;
+      if (entryLsn > lastLsn) continue;
       outIndex[length] = place;
       outLsn[length] = entryLsn;
       outTarget[length] = target[i]!;

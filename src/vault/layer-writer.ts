@@ -4,6 +4,7 @@
  */
 import { assert } from "../base/assert.ts";
 import type { Disk } from "../base/disk.ts";
+import type { VaultCipher } from "../security/cipher.ts";
 import { PAGE_RAW_MAX, PAGE_ROWS_MAX, writeU64 } from "./column-page.ts";
 import {
   COVERAGE_RECORD_SIZE,
@@ -26,6 +27,8 @@ export interface LayerWriterOptions {
   path: string;
   /** 16 bytes. */
   vaultId: Uint8Array;
+  /** Undefined: the vault is not encrypted. */
+  cipher?: VaultCipher | undefined;
   /** Never used before in this vault. */
   id: number;
   kind: "delta" | "image";
@@ -56,11 +59,11 @@ export class LayerWriter {
   #lastShard = -1;
 
   constructor(options: LayerWriterOptions) {
-    const { disk, path, vaultId, id, kind, firstLsn, lastLsn } = options;
+    const { disk, path, vaultId, cipher, id, kind, firstLsn, lastLsn } = options;
     assert(firstLsn >= 0 && firstLsn <= lastLsn && Number.isSafeInteger(lastLsn), "a layer has an LSN range");
     assert((kind === "image") === (options.coverage !== undefined), "an image, and nothing else, has a coverage");
     this.#options = options;
-    this.#file = new PagedFileWriter(disk, path, { vaultId, id, kind });
+    this.#file = new PagedFileWriter(disk, path, { vaultId, cipher, id, kind });
     this.#page = {
       strand: 0,
       level: 0,

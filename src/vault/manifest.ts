@@ -2,13 +2,15 @@
  * Manifests: numbered, immutable lists of what a vault holds. The newest one is the truth about everything sealed; the journal
  * behind its sealed LSN is the rest.
  *
- * A file is one line with the SHA-256 of what follows, then JSON. Each names the hash of the one before it, so history is a
+ * A file is one line with the SHA-256 of what follows, then JSON. In an encrypted vault there follow 16 bytes of salt and the JSON sealed with its tag
+ * behind it (security/cipher.ts), for it names volumes and bookmarks. Each names the hash of the one before it, so history is a
  * chain. A manifest is published only when all that it names is durable, and what it no longer names is deleted only
  * when it is durable itself (law 5). The last {@link MANIFESTS_KEPT} stay; a damaged newest one opens the vault read-only from the one before.
  */
 import { createHash } from "node:crypto";
 import { publish, readWhole, type Disk } from "../base/disk.ts";
 import { isSternwayError, SternwayError } from "../base/errors.ts";
+import { FILE_SALT_BYTES, notSealedHere, type FileCipher, type VaultCipher } from "../security/cipher.ts";
 import type { ChronicleMeta } from "./chronicle-format.ts";
 import type { LayerMeta } from "./layer-format.ts";
 import type { RegistryState } from "./registry.ts";
@@ -92,26 +94,39 @@ export interface LoadedManifest {
   damage: string | undefined;
 }
 
-const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
+const HASH_DIGITS = 64;
+const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 export const manifestName = (number: number): string => String(number).padStart(10, "0");
 
-/** Publishes a manifest; durable when it resolves. @returns its SHA-256 */
-export async function publishManifest(disk: Disk, dir: string, manifest: Manifest): Promise<string> {
-  const json = JSON.stringify(manifest);
-  const hash = sha256(json);
-  await publish(disk, `${dir}/${manifestName(manifest.number)}`, [new TextEncoder().encode(`${hash}\n${json}`)]);
+/** Publishes a manifest; durable when it resolves. @param cipher - where the vault is encrypted @returns its SHA-256 */
+export async function publishManifest(
+  disk: Disk,
+  dir: string,
+  manifest: Manifest,
+  cipher?: VaultCipher,
+): Promise<string> {
+  const json = new TextEncoder().encode(JSON.stringify(manifest));
+  const body = cipher ? sealed(cipher, manifest.number, json) : json;
+  const hash = sha256(body);
+  const head = new TextEncoder().encode(`${hash}\n`);
+  await publish(disk, `${dir}/${manifestName(manifest.number)}`, [head, body]);
   const outlived = manifest.number - MANIFESTS_KEPT;
   if (outlived > 0) await disk.remove(`${dir}/${manifestName(outlived)}`);
   return hash;
 }
 
 /** @returns undefined for a folder without manifests @throws corrupt: none of them is readable */
-export async function loadNewestManifest(disk: Disk, dir: string, vault: string): Promise<LoadedManifest | undefined> {
+export async function loadNewestManifest(
+  disk: Disk,
+  dir: string,
+  vault: string,
+  cipher?: VaultCipher,
+): Promise<LoadedManifest | undefined> {
   const names = (await disk.list(dir)).filter((name) => /^\d{10}$/.test(name)).reverse();
   let damage: string | undefined;
   for (const name of names) {
     try {
-      return { ...(await loadManifest(disk, `${dir}/${name}`, vault)), damage };
+      return { ...(await loadManifest(disk, `${dir}/${name}`, vault, cipher)), damage };
     } catch (error) {
       if (!isSternwayError(error)) throw error;
       damage ??= error.message;
@@ -126,16 +141,40 @@ export async function loadManifest(
   disk: Disk,
   path: string,
   vault: string,
+  cipher?: VaultCipher,
 ): Promise<{ manifest: Manifest; sha256: string }> {
-  const text = new TextDecoder().decode(await readWhole(disk, path));
-  const hash = text.slice(0, 64);
-  const json = text.slice(65);
-  if (sha256(json) !== hash) throw new SternwayError("corrupt", `manifest ${path} is damaged: its hash does not fit`);
-  const manifest = JSON.parse(json) as Manifest;
+  const bytes = await readWhole(disk, path);
+  const hash = new TextDecoder().decode(bytes.subarray(0, HASH_DIGITS));
+  const body = bytes.subarray(HASH_DIGITS + 1);
+  if (sha256(body) !== hash) throw new SternwayError("corrupt", `manifest ${path} is damaged: its hash does not fit`);
+  const json = cipher ? opened(cipher, path, body) : body;
+  let manifest: Manifest;
+  try {
+    manifest = JSON.parse(new TextDecoder().decode(json)) as Manifest;
+  } catch (cause) {
+    // Its hash fits, so it was written like this: sealed, beside an identity that says that nothing is.
+    throw new SternwayError("corrupt", `manifest ${path} cannot be read: it is no JSON`, {}, { cause });
+  }
   if (manifest.format !== 1) {
     throw new SternwayError("corrupt", `manifest ${path} has format ${String(manifest.format)}; this version reads 1`);
   }
   if (manifest.vault !== vault)
     throw new SternwayError("corrupt", `manifest ${path} belongs to vault ${manifest.vault}`);
   return { manifest, sha256: hash };
+}
+
+const manifestCipher = (cipher: VaultCipher, number: number, salt: Uint8Array): FileCipher =>
+  cipher.file({ kind: "manifest", number, generation: 0, salt });
+
+function sealed(cipher: VaultCipher, number: number, json: Uint8Array): Uint8Array {
+  const salt = cipher.newSalt();
+  return new Uint8Array(Buffer.concat([salt, manifestCipher(cipher, number, salt).sealed(0, json)]));
+}
+
+function opened(cipher: VaultCipher, path: string, body: Uint8Array): Uint8Array {
+  const number = Number(path.slice(path.lastIndexOf("/") + 1));
+  const salt = body.subarray(0, FILE_SALT_BYTES);
+  const json = manifestCipher(cipher, number, salt).opened(0, body.subarray(FILE_SALT_BYTES));
+  if (!json) throw notSealedHere(`manifest ${path}`);
+  return json;
 }

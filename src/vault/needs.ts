@@ -16,15 +16,23 @@ export interface StrandNeeds {
   points: number[];
 }
 
-/** By strand; a strand that is not in it needs nothing. @param newestLsn - of the vault */
-export function needsOf(registry: Registry, newestLsn: Lsn): Map<number, StrandNeeds> {
+/**
+ * By strand; a strand that is not in it needs nothing.
+ * @param newestLsn - of the vault
+ * @param volumes - whose needs; default: all that exist
+ */
+export function needsOf(
+  registry: Registry,
+  newestLsn: Lsn,
+  volumes: readonly VolumeRecord[] = registry.volumes(),
+): Map<number, StrandNeeds> {
   const needs = new Map<number, { from: number; points: Set<number> }>();
   const entry = (strand: number): { from: number; points: Set<number> } => {
     let found = needs.get(strand);
     if (!found) needs.set(strand, (found = { from: Infinity, points: new Set() }));
     return found;
   };
-  for (const volume of registry.volumes()) addVolume(volume, newestLsn, entry);
+  for (const volume of volumes) addVolume(volume, newestLsn, entry);
   // Parents come before children in the registry: going backwards, a child's needs are known before its parent's are added to.
   for (const strand of registry.strands().toReversed()) {
     if (!strand.parent || !needs.has(strand.id)) continue;

@@ -2,6 +2,7 @@
  * Open files of one kind (layers, chronicles): opened when first asked for, shared by all who read them, closed when nothing names them any more.
  */
 import type { Disk } from "../base/disk.ts";
+import type { VaultCipher } from "../security/cipher.ts";
 import type { ChronicleMeta, ChroniclePage } from "./chronicle-format.ts";
 import { openChronicle, type ChronicleReader } from "./chronicle-reader.ts";
 import type { LayerMeta, LayerPage } from "./layer-format.ts";
@@ -59,13 +60,32 @@ export class OpenSet<Meta extends { id: number }, Reader extends { close(): Prom
 export type LayerSet = OpenSet<LayerMeta, LayerReader>;
 export type ChronicleSet = OpenSet<ChronicleMeta, ChronicleReader>;
 
-/** @param dir - the vault's directory @param cacheBytes - for decoded pages of all layers together */
-export function layerSet(disk: Disk, dir: string, vaultId: Uint8Array, cacheBytes: number): LayerSet {
+/**
+ * @param dir - the vault's directory
+ * @param cacheBytes - for decoded pages of all layers together
+ * @param cipher - where the vault is encrypted
+ */
+export function layerSet(
+  disk: Disk,
+  dir: string,
+  vaultId: Uint8Array,
+  cacheBytes: number,
+  cipher?: VaultCipher,
+): LayerSet {
   const cache = new PageCache<LayerPage>(cacheBytes);
-  return new OpenSet((meta) => openLayer({ disk, path: `${dir}/${layerPath(meta.id)}`, vaultId, meta, cache }));
+  return new OpenSet((meta) => openLayer({ disk, path: `${dir}/${layerPath(meta.id)}`, vaultId, cipher, meta, cache }));
 }
 
-export function chronicleSet(disk: Disk, dir: string, vaultId: Uint8Array, cacheBytes: number): ChronicleSet {
+/** As {@link layerSet}. */
+export function chronicleSet(
+  disk: Disk,
+  dir: string,
+  vaultId: Uint8Array,
+  cacheBytes: number,
+  cipher?: VaultCipher,
+): ChronicleSet {
   const cache = new PageCache<ChroniclePage>(cacheBytes);
-  return new OpenSet((meta) => openChronicle({ disk, path: `${dir}/${chroniclePath(meta.id)}`, vaultId, meta, cache }));
+  return new OpenSet((meta) =>
+    openChronicle({ disk, path: `${dir}/${chroniclePath(meta.id)}`, vaultId, cipher, meta, cache }),
+  );
 }

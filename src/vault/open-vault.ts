@@ -11,11 +11,13 @@ import { Journal, LOCATION_GROUP, type JournalListener } from "../journal/journa
 import { recover, type Recovered, type RecoveredFile } from "../journal/recover.ts";
 import type { ScannedGroup } from "../journal/scan.ts";
 import { SlotPool } from "../journal/slots.ts";
+import type { ObserveSealing } from "../security/cipher.ts";
+import type { Secret } from "../security/secret.ts";
 import { ChronicleBuilder } from "./chronicle-builder.ts";
 import { Collector } from "./collect.ts";
 import { removeOrphans } from "./orphans.ts";
 import { History } from "./history.ts";
-import { idText, openIdentity, type VaultIdentity } from "./identity.ts";
+import { createIdentity, idText, identityPath, openIdentity, type NewVault, type VaultIdentity } from "./identity.ts";
 import { loadNewestManifest, type LoadedManifest, type Manifest } from "./manifest.ts";
 import { Memtable } from "./memtable.ts";
 import { chronicleSet, layerSet } from "./open-set.ts";
@@ -34,6 +36,10 @@ export interface VaultOptions {
   dir: string;
   /** Default: on the caller's thread. */
   sealer?: StartSealer;
+  /** Encrypts a vault that is made, for good; what unlocks it from then on. The caller wipes it once the vault is open. */
+  encrypt?: Secret | undefined;
+  /** Unlocks an encrypted vault; default: what `encrypt` says. The caller wipes it once the vault is open. */
+  unlock?: Secret | undefined;
   /** Size of journal files for a new vault, bytes. Default 64 MiB: one stretch fills one pack. */
   journalFileBytes?: number;
   /** Default 32. */
@@ -78,6 +84,8 @@ export interface Plants {
   manifestFirst?: boolean;
   /** Breaks law 1: answers a flush before what it covers is durable. */
   answerEarly?: boolean;
+  /** Breaks nothing: is told of each use of a key and a nonce. */
+  onSeal?: ObserveSealing;
 }
 
 const MIB = 2 ** 20;
@@ -86,18 +94,38 @@ const MIB = 2 ** 20;
 const LSN_GAP = 4 * GROUP_ENTRIES_MAX;
 
 /**
+ * Makes a vault in a folder without opening it; durable when it resolves.
+ * @throws conflict: there is one already; corrupt: there are parts of one
+ */
+export async function createVault(disk: Disk, dir: string, random: Random, options: NewVault): Promise<void> {
+  await makeFolders(disk, dir);
+  await createIdentity(disk, dir, random, options);
+}
+
+/**
  * Opens the vault in a folder, or makes one there.
- * @throws corrupt: no readable manifest, or a missing part; damage that leaves a readable prefix opens it read-only instead
+ * @throws corrupt: no readable manifest, or a missing part; damage that leaves a readable prefix opens it read-only instead; denied: it is
+ *   encrypted, and its key is missing or wrong; invalid: it is not encrypted, and there is a key
  */
 export async function openVault(options: VaultOptions): Promise<Vault> {
-  const { disk, dir, readOnly = false } = options;
-  if (!readOnly) await makeFolders(disk, dir);
-  const identity = await openIdentity(disk, dir, options.random, options.journalFileBytes ?? 64 * MIB, !readOnly);
-  const vaultText = idText(identity.id);
-  let loaded = await loadNewestManifest(disk, `${dir}/manifest`, vaultText);
-  if (!loaded) await assertEmpty(disk, dir);
-  loaded ??= { manifest: firstManifest(vaultText), sha256: "", damage: undefined };
-  return await new Opening(options, identity, loaded).run();
+  const { disk, dir, random, readOnly = false, journalFileBytes = 64 * MIB, encrypt } = options;
+  if (!readOnly) {
+    await makeFolders(disk, dir);
+    const isNew = (await disk.sizeOf(identityPath(dir))) === undefined;
+    if (isNew) await createIdentity(disk, dir, random, { journalFileBytes, encrypt });
+  }
+  const identity = await openIdentity(disk, dir, random, options.unlock ?? encrypt, options.plant?.onSeal);
+  const { cipher } = identity;
+  try {
+    const vaultText = idText(identity.id);
+    let loaded = await loadNewestManifest(disk, `${dir}/manifest`, vaultText, cipher);
+    if (!loaded) await assertEmpty(disk, dir);
+    loaded ??= { manifest: firstManifest(vaultText), sha256: "", damage: undefined };
+    return await new Opening(options, identity, loaded).run();
+  } catch (error) {
+    cipher?.wipe();
+    throw error;
+  }
 }
 
 async function makeFolders(disk: Disk, dir: string): Promise<void> {
@@ -150,6 +178,8 @@ interface ReplayedFile {
   file: RecoveredFile;
   memtable: Memtable;
   payloadOffsets: number[];
+  /** What opens its groups' pages, in an encrypted vault. */
+  seals: ScannedGroup["seal"][];
   lastLsn: number;
   wall: number;
   lastGroupSequence: number;
@@ -221,6 +251,7 @@ class Opening {
         fileBytes: this.identity.journalFileBytes,
         vaultId: this.identity.id,
         seed: this.identity.seed,
+        cipher: this.identity.cipher,
         sealedFileSequence: sealed.fileSequence,
         sealedGroupSequence: sealed.groupSequence,
         sealedGroupChecksum: BigInt(`0x${sealed.groupChecksum}`),
@@ -237,6 +268,7 @@ class Opening {
         file,
         memtable: new Memtable(file.fileSequence),
         payloadOffsets: [],
+        seals: [],
         lastLsn: this.lastLsn,
         wall: this.lastWall,
         lastGroupSequence: 0,
@@ -246,6 +278,7 @@ class Opening {
     }
     const { header } = group;
     state.payloadOffsets[ordinal] = group.offset + header.headerBytes;
+    state.seals[ordinal] = group.seal;
     for (const entry of group.entries) {
       this.live.add(entry);
       switch (entry.kind) {
@@ -288,9 +321,9 @@ class Opening {
   private async assemble(pool: SlotPool, recovered: Recovered, readOnlyReason: string | undefined): Promise<Vault> {
     const { options, identity, manifest } = this;
     const { disk, clock, dir } = options;
-    const { id: vaultId, seed } = identity;
-    const layers = layerSet(disk, dir, vaultId, options.pageCacheBytes ?? 64 * MIB);
-    const chronicles = chronicleSet(disk, dir, vaultId, 8 * MIB);
+    const { id: vaultId, seed, cipher } = identity;
+    const layers = layerSet(disk, dir, vaultId, options.pageCacheBytes ?? 64 * MIB, cipher);
+    const chronicles = chronicleSet(disk, dir, vaultId, 8 * MIB, cipher);
     const history = new History(chronicles, this.live);
     let journal: Journal | undefined;
     const pressure = new Pressure(clock, () => journal?.fill ?? 0);
@@ -299,6 +332,7 @@ class Opening {
       dir,
       vaultId,
       seed,
+      cipher,
       journalFileBytes: identity.journalFileBytes,
       indexBudgetBytes: options.indexBudgetBytes ?? 256 * MIB,
       cacheBytes: options.sealerCacheBytes ?? 32 * MIB,
@@ -311,6 +345,7 @@ class Opening {
         disk,
         clock,
         dir,
+        cipher,
         runner,
         pressure,
         history,
@@ -336,6 +371,7 @@ class Opening {
       dir,
       vaultId,
       seed,
+      cipher,
       locate: (pack) => sealing.locate(pack),
       frameCacheBytes: options.frameCacheBytes ?? 64 * MIB,
     });
@@ -362,6 +398,7 @@ class Opening {
         dir: `${dir}/journal`,
         vaultId,
         seed,
+        cipher,
         epoch,
         fileBytes: identity.journalFileBytes,
         filesMax: options.journalFilesMax ?? 32,
@@ -378,7 +415,7 @@ class Opening {
     );
     for (const state of this.replayed.values()) {
       const slot = pool.byName(state.file.slot)!;
-      journal.adopt(slot, state.file.fileSequence, state.payloadOffsets);
+      journal.adopt(slot, state.file.fileSequence, state.payloadOffsets, state.seals);
     }
     if (readOnlyReason === undefined) {
       for (const state of this.replayed.values()) {
@@ -422,6 +459,7 @@ class Opening {
         await packs.close();
         await layers.close();
         await chronicles.close();
+        cipher?.wipe();
       },
     });
   }

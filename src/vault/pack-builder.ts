@@ -7,6 +7,7 @@
 import { assert } from "../base/assert.ts";
 import { xxh64 } from "../base/hash.ts";
 import { BLOCK_SIZE } from "../base/units.ts";
+import { TAG_BYTES } from "../security/cipher.ts";
 import { compressFrame } from "./compression.ts";
 import { SLOTS_PER_PACK } from "./map.ts";
 import {
@@ -20,6 +21,8 @@ import {
   type FrameEntry,
   PACK_HEADER_BYTES,
   type PackIdentity,
+  packSealing,
+  type PackSealing,
   packSeed,
 } from "./pack-format.ts";
 
@@ -42,11 +45,15 @@ const SKIP_FRAMES_MIN = 8;
 /** … up to this many: 8 MiB of 16 KiB frames are what a change of the stream's nature may cost. */
 const SKIP_FRAMES_MAX = 512;
 
+const NOTHING = new Uint8Array(0);
+
 export class PackBuilder {
   readonly pack: number;
   readonly generation: number;
   readonly #identity: PackIdentity;
   readonly #seed: bigint;
+  /** Where the vault is encrypted. */
+  readonly #sealing: PackSealing | undefined;
   readonly #compress: boolean;
   readonly #frameBytes: number;
   readonly #fingerprints = new BigUint64Array(SLOTS_PER_PACK);
@@ -56,6 +63,8 @@ export class PackBuilder {
   #frameStart = PACK_HEADER_BYTES;
   #end = PACK_HEADER_BYTES;
   #frameFlags = 0;
+  /** Blocks of the open frame that hold bytes. Without any it may grow to the longest frame: it compresses to next to nothing. */
+  #frameBlocks = 0;
   #slotCount = 0;
   #inVain = 0;
   #skip = 0;
@@ -63,21 +72,22 @@ export class PackBuilder {
   #checksum: bigint | undefined;
 
   constructor(options: PackBuilderOptions) {
-    const { vaultId, pack, generation, compress, frameBytes = 16 * 1024, blocksExpected = 256 } = options;
+    const { vaultId, cipher, pack, generation, compress, frameBytes = 16 * 1024, blocksExpected = 256 } = options;
     assert(
       frameBytes % BLOCK_SIZE === 0 && frameBytes >= BLOCK_SIZE && frameBytes <= FRAME_RAW_BYTES_MAX,
       `a frame of ${frameBytes} bytes is 1 to 256 whole blocks`,
     );
     this.pack = pack;
     this.generation = generation;
-    this.#identity = { vaultId: vaultId.slice(), pack, generation };
+    this.#identity = { vaultId: vaultId.slice(), pack, generation, cipher };
     this.#seed = packSeed(this.#identity);
+    this.#sealing = cipher && packSealing(cipher, this.#identity, cipher.newSalt());
     this.#compress = compress;
     this.#frameBytes = frameBytes;
     const blocks = Math.min(Math.max(blocksExpected, 1), SLOTS_PER_PACK);
     // Half is what most data compresses to; the rest grows if it comes.
     this.#buffer = new Uint8Array(PACK_HEADER_BYTES + Math.ceil(blocks / (compress ? 2 : 1)) * BLOCK_SIZE + frameBytes);
-    encodeHeader(this.#identity, this.#buffer.subarray(0, PACK_HEADER_BYTES));
+    encodeHeader(this.#identity, this.#buffer.subarray(0, PACK_HEADER_BYTES), this.#sealing?.salt);
   }
 
   /** Slots given out so far; the pack is full at 16,384. */
@@ -124,14 +134,20 @@ export class PackBuilder {
    */
   add(block: Uint8Array, fingerprint: bigint): number {
     assert(block.length === BLOCK_SIZE, "a block has 4,096 bytes");
+    // A frame of freed slots alone ends where a block comes: reading that must not unpack them.
+    if (this.#frameBlocks === 0 && this.#end - this.#frameStart >= this.#frameBytes) this.#closeFrame();
     const slot = this.#openSlot();
+    this.#frameBlocks++;
     this.#buffer.set(block, this.#end);
     this.#fingerprints[slot] = fingerprint;
     this.#closeSlot();
     return slot;
   }
 
-  /** Keeps a slot number whose block is gone, when a pack is repacked. Reading it is an error from then on. */
+  /**
+   * Keeps a slot number whose block is gone, when a pack is repacked. Reading it is an error from then on. Runs of freed slots take some 60
+   * bytes per 256, and 8 each for their fingerprints.
+   */
   addFreed(): number {
     const slot = this.#openSlot();
     this.#buffer.fill(0, this.#end, this.#end + BLOCK_SIZE);
@@ -156,7 +172,7 @@ export class PackBuilder {
     assert(this.#checksum === undefined, "a pack is finished once");
     assert(this.#slotCount > 0, "a pack holds at least one block");
     this.#closeFrame();
-    const directory = encodeDirectory(this.#identity, this.fingerprints, this.#frames, this.#end);
+    const directory = encodeDirectory(this.#identity, this.fingerprints, this.#frames, this.#end, this.#sealing);
     this.#reserve(directory.length);
     this.#buffer.set(directory, this.#end);
     this.#end += directory.length;
@@ -174,18 +190,21 @@ export class PackBuilder {
   #closeSlot(): void {
     this.#slotCount++;
     this.#end += BLOCK_SIZE;
-    if (this.#end - this.#frameStart === this.#frameBytes) this.#closeFrame();
+    const frameBytes = this.#frameBlocks > 0 ? this.#frameBytes : FRAME_RAW_BYTES_MAX;
+    if (this.#end - this.#frameStart >= frameBytes) this.#closeFrame();
   }
 
   #closeFrame(): void {
     const rawBytes = this.#end - this.#frameStart;
     if (rawBytes === 0) return;
-    const compressed = this.#tryCompress(this.#buffer.subarray(this.#frameStart, this.#end));
+    const raw = this.#buffer.subarray(this.#frameStart, this.#end);
+    const compressed = this.#frameBlocks > 0 ? this.#tryCompress(raw) : compressFrame(raw);
     if (compressed) {
       this.#buffer.set(compressed, this.#frameStart);
       this.#end = this.#frameStart + compressed.length;
       this.#frameFlags |= FRAME_ZSTD;
     }
+    if (this.#sealing) this.#sealFrame(this.#sealing);
     const slotCount = rawBytes / BLOCK_SIZE;
     this.#frames.push({
       firstSlot: this.#slotCount - slotCount,
@@ -197,6 +216,16 @@ export class PackBuilder {
     });
     this.#frameStart = this.#end;
     this.#frameFlags = 0;
+    this.#frameBlocks = 0;
+  }
+
+  /** Encrypts the open frame where it lies, its tag behind it. */
+  #sealFrame({ cipher }: PackSealing): void {
+    this.#reserve(TAG_BYTES);
+    const frame = this.#buffer.subarray(this.#frameStart, this.#end);
+    const tag = this.#buffer.subarray(this.#end, this.#end + TAG_BYTES);
+    cipher.seal(0, this.#frames.length, frame, NOTHING, frame, tag);
+    this.#end += TAG_BYTES;
   }
 
   /** Compresses unless that has kept failing: random data would otherwise cost a compression for nothing. */

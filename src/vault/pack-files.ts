@@ -4,9 +4,10 @@
  */
 import { assert } from "../base/assert.ts";
 import type { Disk, DiskFile } from "../base/disk.ts";
+import { TAG_BYTES } from "../security/cipher.ts";
 
-/** Adjacent frames are read by one disk read of up to this much: there sequential throughput stops growing. */
-export const POOLED_READ_BYTES_MAX = 2 ** 20;
+/** Adjacent frames are read by one disk read of up to this much: there sequential throughput stops growing. With its tag the longest frame fits. */
+export const POOLED_READ_BYTES_MAX = 2 ** 20 + TAG_BYTES;
 
 interface OpenFile {
   file: Promise<DiskFile>;

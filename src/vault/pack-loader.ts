@@ -7,6 +7,7 @@
 import type { Disk } from "../base/disk.ts";
 import { errorText, isSternwayError, SternwayError } from "../base/errors.ts";
 import { BLOCK_SIZE } from "../base/units.ts";
+import type { VaultCipher } from "../security/cipher.ts";
 import { ByteLru } from "./byte-lru.ts";
 import { decompressFrameInto } from "./compression.ts";
 import { SLOTS_PER_PACK } from "./map.ts";
@@ -20,12 +21,12 @@ import {
   frameChecksum,
   FrameTable,
   type PackIdentity,
-  PACK_TRAILER_BYTES,
   packPath,
+  packTailBytes,
 } from "./pack-format.ts";
 
-/** Frame table and trailer of a full pack of 16 KiB frames: one read finds them. */
-const TAIL_BYTES = PACK_TRAILER_BYTES + (SLOTS_PER_PACK / 4) * FRAME_ENTRY_BYTES;
+/** The frame table of a full pack of 16 KiB frames, which is read together with what follows it. */
+const TABLE_BYTES = (SLOTS_PER_PACK / 4) * FRAME_ENTRY_BYTES;
 /** Disk reads at once: enough for an SSD's queue, and 8 MiB of buffers. */
 export const READS_MAX = 8;
 /** A pack repacked that often during one read means that something is wrong. */
@@ -45,6 +46,8 @@ export interface PackStoreOptions {
   vaultId: Uint8Array;
   /** The vault's secret fingerprint seed. */
   seed: bigint;
+  /** Undefined: the vault is not encrypted. */
+  cipher?: VaultCipher | undefined;
   /** The manifest's entry of a pack; undefined when it names none. Asked at each read, so it should be quick. */
   locate: (pack: number) => PackLocation | undefined;
   /** Default 64. */
@@ -61,6 +64,7 @@ type Run = Promise<LoadedFrame[]>;
 
 export class PackLoader {
   readonly #vaultId: Uint8Array;
+  readonly #cipher: VaultCipher | undefined;
   readonly #dir: string;
   readonly #locate: (pack: number) => PackLocation | undefined;
   readonly #files: PackFiles;
@@ -73,6 +77,7 @@ export class PackLoader {
   constructor(options: PackStoreOptions) {
     this.#dir = options.dir;
     this.#vaultId = options.vaultId.slice();
+    this.#cipher = options.cipher;
     this.#locate = options.locate;
     this.#files = new PackFiles(options.disk, options.openFilesMax ?? 64, READS_MAX);
     this.#tables = new ByteLru(options.directoryCacheBytes ?? 64 * 2 ** 20);
@@ -92,7 +97,7 @@ export class PackLoader {
   }
 
   identity(pack: number, location: PackLocation): PackIdentity {
-    return { vaultId: this.#vaultId, pack, generation: location.generation };
+    return { vaultId: this.#vaultId, cipher: this.#cipher, pack, generation: location.generation };
   }
 
   locate(pack: number): PackLocation | undefined {
@@ -294,12 +299,13 @@ export class PackLoader {
   }
 
   async #loadTable(identity: PackIdentity, sizeBytes: number): Promise<FrameTable> {
-    const tailBytes = Math.min(TAIL_BYTES, sizeBytes);
+    const fixedBytes = packTailBytes(identity);
+    const tailBytes = Math.min(TABLE_BYTES + fixedBytes, sizeBytes);
     const tail = new Uint8Array(tailBytes);
     await this.#readAll(identity, tail, sizeBytes - tailBytes);
-    const trailer = decodeTrailer(identity, tail.subarray(Math.max(0, tailBytes - PACK_TRAILER_BYTES)), sizeBytes);
+    const trailer = decodeTrailer(identity, tail.subarray(Math.max(0, tailBytes - fixedBytes)), sizeBytes);
     const tableBytes = trailer.frameCount * FRAME_ENTRY_BYTES;
-    let bytes = tail.subarray(0, -PACK_TRAILER_BYTES);
+    let bytes = tail.subarray(0, -fixedBytes);
     if (bytes.length >= tableBytes) bytes = bytes.subarray(bytes.length - tableBytes);
     else {
       bytes = new Uint8Array(tableBytes);
@@ -374,14 +380,16 @@ function decodeInto(table: FrameTable, frame: number, stored: Uint8Array, raw: U
   if (frameChecksum(stored, table.seed, frame) !== table.checksum[frame]) {
     return blockError(table, frame, -1, "its checksum does not match");
   }
+  const held = table.unsealed(frame, stored);
+  if (!held) return blockError(table, frame, -1, "it does not decrypt");
   if ((table.flags[frame]! & FRAME_ZSTD) === 0) {
-    if (stored.length !== raw.length)
+    if (held.length !== raw.length)
       return blockError(table, frame, -1, "a raw frame has another length than its blocks");
-    raw.set(stored);
+    raw.set(held);
     return undefined;
   }
   try {
-    decompressFrameInto(stored, raw);
+    decompressFrameInto(held, raw);
     return undefined;
   } catch (error) {
     return blockError(table, frame, -1, errorText(error), error);

@@ -17,7 +17,7 @@ import {
   FrameTable,
   PACK_HEADER_BYTES,
   type PackIdentity,
-  PACK_TRAILER_BYTES,
+  packTailBytes,
 } from "./pack-format.ts";
 
 /** One damaged place. */
@@ -63,7 +63,7 @@ export async function verifyPack(source: PackToVerify): Promise<PackDamage[]> {
   if (actualBytes !== sizeBytes) damage(-1, [], `its file has ${actualBytes} bytes, the manifest says ${sizeBytes}`);
   await step(async () => checkHeader(identity, await readPart(source, PACK_HEADER_BYTES, 0)));
   const table = await step(async () => {
-    const tail = await readPart(source, PACK_TRAILER_BYTES, sizeBytes - PACK_TRAILER_BYTES);
+    const tail = await readPart(source, packTailBytes(identity), sizeBytes - packTailBytes(identity));
     const trailer = decodeTrailer(identity, tail, sizeBytes);
     const entries = await readPart(source, trailer.frameCount * FRAME_ENTRY_BYTES, trailer.frameTableOffset);
     return new FrameTable(identity, trailer, entries);
@@ -99,7 +99,7 @@ export async function salvagePack(source: PackToVerify, slots: ReadonlySet<numbe
   const { identity, sizeBytes, seed } = source;
   const found = new Map<number, Uint8Array>();
   try {
-    const tail = await readPart(source, PACK_TRAILER_BYTES, sizeBytes - PACK_TRAILER_BYTES);
+    const tail = await readPart(source, packTailBytes(identity), sizeBytes - packTailBytes(identity));
     const trailer = decodeTrailer(identity, tail, sizeBytes);
     const entries = await readPart(source, trailer.frameCount * FRAME_ENTRY_BYTES, trailer.frameTableOffset);
     const table = new FrameTable(identity, trailer, entries);
@@ -124,9 +124,11 @@ export async function salvagePack(source: PackToVerify, slots: ReadonlySet<numbe
 
 /** What a frame unpacks to, whatever its checksum says. */
 function unpackUnchecked(table: FrameTable, frame: number, stored: Uint8Array): Uint8Array | undefined {
-  if ((table.flags[frame]! & FRAME_ZSTD) === 0) return stored;
+  // Where it is encrypted, nothing of a damaged frame opens.
+  const held = table.unsealed(frame, stored);
+  if (!held || (table.flags[frame]! & FRAME_ZSTD) === 0) return held;
   try {
-    return decompressFrame(stored, table.rawBytes(frame));
+    return decompressFrame(held, table.rawBytes(frame));
   } catch {
     // Damage often shows to the unpacking as well: then this frame gives nothing.
     return undefined;
@@ -160,9 +162,11 @@ function isDamage(error: unknown): boolean {
 function rawFrame(table: FrameTable, frame: number, stored: Uint8Array): Uint8Array | string {
   if (stored.length < table.storedBytes(frame)) return "its file ends early";
   if (frameChecksum(stored, table.seed, frame) !== table.checksum[frame]) return "its checksum does not match";
-  if ((table.flags[frame]! & FRAME_ZSTD) === 0) return stored;
+  const held = table.unsealed(frame, stored);
+  if (!held) return "it does not decrypt";
+  if ((table.flags[frame]! & FRAME_ZSTD) === 0) return held;
   try {
-    return decompressFrame(stored, table.rawBytes(frame));
+    return decompressFrame(held, table.rawBytes(frame));
   } catch (error) {
     return errorText(error);
   }

@@ -5,12 +5,16 @@
 import { assert } from "../base/assert.ts";
 import type { Disk, DiskFile } from "../base/disk.ts";
 import { xxh64, xxh64Stream } from "../base/hash.ts";
+import type { FileCipher } from "../security/cipher.ts";
 import { compressFrame } from "./compression.ts";
 import {
   encodeHeader,
   encodeTrailer,
   HEADER_SIZE,
+  NO_WORDS,
+  pagedCipher,
   pagedSeed,
+  sealIndex,
   type PagedIdentity,
   type PagePlace,
 } from "./paged-file.ts";
@@ -23,6 +27,8 @@ export class PagedFileWriter {
   readonly #path: string;
   readonly #identity: PagedIdentity;
   readonly #seed: bigint;
+  /** Where the vault is encrypted. */
+  readonly #cipher: FileCipher | undefined;
   // Of the file's bytes as they are, unseeded: a scrub or a tier checks it without knowing the format.
   readonly #whole = xxh64Stream(0n);
   readonly #buffer = new Uint8Array(BUFFER_SIZE);
@@ -38,7 +44,9 @@ export class PagedFileWriter {
     this.#path = path;
     this.#identity = identity;
     this.#seed = pagedSeed(identity);
-    this.#buffer.set(encodeHeader(identity));
+    const salt = identity.cipher?.newSalt();
+    this.#cipher = salt && pagedCipher(identity.cipher!, identity, salt);
+    this.#buffer.set(encodeHeader(identity, salt));
     this.#buffered = HEADER_SIZE;
   }
 
@@ -54,9 +62,11 @@ export class PagedFileWriter {
   appendPage(raw: Uint8Array): { place: PagePlace; written: Promise<void> | undefined } {
     assert(this.#state === "open", "pages are appended to a file that was neither published nor given up");
     assert(!this.#spilling, "the write before was awaited");
-    const stored = compressFrame(raw) ?? raw;
+    const page = this.#pages++;
+    const held = compressFrame(raw) ?? raw;
+    const stored = this.#cipher ? this.#cipher.sealed(page, held) : held;
     const place: PagePlace = {
-      page: this.#pages++,
+      page,
       offset: this.#flushed + this.#buffered,
       storedLength: stored.length,
       rawLength: raw.length,
@@ -115,9 +125,11 @@ export class PagedFileWriter {
     assert(this.#state === "open", "a paged file is published once");
     try {
       const indexOffset = this.#flushed + this.#buffered;
-      const trailer = { pageCount: this.#pages, indexOffset, indexLength: index.length, rows, words };
-      await this.#spill(index);
-      await this.#spill(encodeTrailer(this.#identity, trailer, xxh64(index, this.#seed)));
+      const known = { pageCount: this.#pages, indexOffset, rows, words };
+      const stored = this.#cipher ? sealIndex(this.#cipher, this.#identity, known, index) : index;
+      const trailer = { ...known, indexLength: stored.length, words: this.#cipher ? NO_WORDS : words };
+      await this.#spill(stored);
+      await this.#spill(encodeTrailer(this.#identity, trailer, xxh64(stored, this.#seed)));
       await this.#flush();
       const file = this.#file;
       assert(file !== undefined, "a flushed file is open");

@@ -8,6 +8,7 @@
  */
 import { SternwayError } from "../base/errors.ts";
 import { lsn, micros, strandId, type Lsn, type Micros, type StrandId } from "../base/units.ts";
+import { withNote, type TimeLedger } from "./time-ledger.ts";
 
 export type RegistryEvent =
   | { kind: "volume-created"; volume: number; name: string; sizeBytes: number; strand: number; time: number }
@@ -36,7 +37,9 @@ export type RegistryEvent =
   | { kind: "thinned"; volume: number; horizonLsn: number; points: KeptPoint[]; time: number }
   | { kind: "held"; volume: number; name: string; lsn: number; at: number; time: number; note: string }
   | { kind: "hold-released"; volume: number; name: string; time: number }
-  | { kind: "lock-set"; volume: number; lockMicros: number; time: number };
+  | { kind: "lock-set"; volume: number; lockMicros: number; time: number }
+  /** Of the vault as a whole: time passed (time-ledger.ts). */
+  | { kind: "time-noted"; volume: 0; elapsedMicros: number; trustedMicros: number; time: number };
 
 /** What to keep of a volume; durations in microseconds, counted back from the newest time that the vault has seen. */
 export interface RetentionPolicy {
@@ -54,7 +57,8 @@ export interface KeptPoint {
   lsn: number;
   /** Wall time of the moment, microseconds. */
   time: number;
-  why: "hourly" | "daily" | "weekly" | "monthly";
+  /** `open`: somebody was reading it when it would have gone. */
+  why: "hourly" | "daily" | "weekly" | "monthly" | "open";
 }
 
 /** A moment that nothing may expire until it is released. */
@@ -106,6 +110,8 @@ export interface StrandRecord {
 export interface RegistryState {
   volumes: VolumeRecord[];
   strands: StrandRecord[];
+  /** Undefined until time is noted for the first time. */
+  ledger?: TimeLedger;
 }
 
 export class Registry {
@@ -135,6 +141,11 @@ export class Registry {
   /** All strands, parents before their children. */
   strands(): readonly StrandRecord[] {
     return this.state.strands;
+  }
+
+  /** How old things are. */
+  get ledger(): TimeLedger | undefined {
+    return this.state.ledger;
   }
 
   get nextVolume(): number {
@@ -242,6 +253,11 @@ export class Registry {
       case "lock-set":
         this.live(at, event).lockMicros = event.lockMicros;
         return;
+      case "time-noted": {
+        const { elapsedMicros, trustedMicros } = event;
+        this.state.ledger = withNote(this.state.ledger, { lsn: at, elapsedMicros }, trustedMicros);
+        return;
+      }
       case "bookmark-removed": {
         const volume = this.live(at, event);
         volume.bookmarks = volume.bookmarks.filter((bookmark) => bookmark.name !== event.name);

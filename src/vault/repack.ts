@@ -3,6 +3,8 @@
  * no map changes. Live blocks go through the same checks as any read, and their fingerprints are compared besides; a pack in which
  * one fails is left as it is, for the scrub to repair: what is damaged is never dropped (law 6) and never passed on as sound (law 3).
  *
+ * A repair writes packs anew by the same way, and says what to store in the place of what cannot be read (repair-pack.ts).
+ *
  * Memory: the new pack and 4 MiB. Nothing counts before a manifest names the new file.
  */
 import { publish, type Disk } from "../base/disk.ts";
@@ -26,6 +28,8 @@ export interface RepackOptions {
   seed: bigint;
   record: PackRecord;
   isLive: (slot: number) => boolean;
+  /** For a repair: of a live slot that cannot be read, the block that it held, or that this is lost; undefined: it is read. */
+  instead?: (slot: number) => Uint8Array | "lost" | undefined;
   /** A builder of the pack's next generation. */
   builder: PackBuilder;
 }
@@ -64,7 +68,7 @@ export async function repack(options: RepackOptions): Promise<Repacked> {
 
 /** @returns how many live slots there are, or why it cannot be done */
 async function copy(options: RepackOptions, fingerprints: BigUint64Array): Promise<number | string> {
-  const { packs, seed, record, isLive, builder } = options;
+  const { packs, seed, record, isLive, instead, builder } = options;
   if (fingerprints.length !== record.slots)
     return `it has ${fingerprints.length} slots, the manifest says ${record.slots}`;
   const bytes = new Uint8Array(COPY_BLOCKS * BLOCK_SIZE);
@@ -72,25 +76,32 @@ async function copy(options: RepackOptions, fingerprints: BigUint64Array): Promi
   for (let start = 0; start < record.slots;) {
     const slots: number[] = [];
     let end = start;
-    for (; end < record.slots && slots.length < COPY_BLOCKS; end++) if (isLive(end)) slots.push(end);
+    for (; end < record.slots && slots.length < COPY_BLOCKS; end++) {
+      if (isLive(end) && instead?.(end) === undefined) slots.push(end);
+    }
     await packs.readMany(
       slots.map((slot) => blockAddress(record.pack, slot)),
       bytes,
     );
     let place = 0;
     for (let slot = start; slot < end; slot++) {
-      if (slots[place] !== slot) {
+      if (!isLive(slot)) {
         builder.addFreed();
         continue;
       }
-      const block = bytes.subarray(place * BLOCK_SIZE, (place + 1) * BLOCK_SIZE);
-      place++;
+      live++;
       const print = fingerprints[slot]!;
+      const other = instead?.(slot);
+      if (other === "lost") {
+        builder.addLost(print);
+        continue;
+      }
+      const block = other ?? bytes.subarray(place * BLOCK_SIZE, (place + 1) * BLOCK_SIZE);
+      if (!other) place++;
       if (print === FINGERPRINT_FREED || xxh64(block, seed) !== print)
         return `slot ${slot} does not match its fingerprint`;
       builder.add(block, print);
     }
-    live += slots.length;
     start = end;
   }
   return live;

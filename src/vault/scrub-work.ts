@@ -3,18 +3,20 @@
  * deduplicator, finds copies of damaged blocks, and writes packs anew. One request is at most one pack's work (a search: as many
  * directories as it is given), so that sealing never waits for longer.
  */
-import { publish, type Disk } from "../base/disk.ts";
-import { isSternwayError } from "../base/errors.ts";
+import type { Disk } from "../base/disk.ts";
+import { isSternwayError, SternwayError } from "../base/errors.ts";
+import type { VaultCipher } from "../security/cipher.ts";
 import type { Deduplicator } from "./deduplicator.ts";
 import type { FingerprintIndex } from "./fingerprint-index.ts";
 import type { PackRecord, QuarantineRecord } from "./manifest.ts";
 import { blockAddress } from "./map.ts";
 import { PackBuilder } from "./pack-builder.ts";
-import { FINGERPRINT_FREED, packPath } from "./pack-format.ts";
+import { FINGERPRINT_FREED } from "./pack-format.ts";
 import type { PackStore } from "./pack-reader.ts";
 import type { PackDamage } from "./pack-verify.ts";
 import type { Quarantine } from "./quarantine.ts";
-import { proveCopies, rewriteSlots, type FoundBlock, type WantedSlot } from "./repair-pack.ts";
+import { repack } from "./repack.ts";
+import { proveCopies, type FoundBlock, type WantedSlot } from "./repair-pack.ts";
 
 /** Reads a whole pack, past the caches. */
 export interface VerifyRequest {
@@ -72,6 +74,8 @@ export interface ScrubWorkParts {
   /** The vault's directory. */
   dir: string;
   vaultId: Uint8Array;
+  /** Undefined: the vault is not encrypted. */
+  cipher?: VaultCipher | undefined;
   seed: bigint;
   packs: PackStore;
   index: FingerprintIndex;
@@ -178,35 +182,31 @@ export class ScrubWork {
   }
 
   private async rewrite({ record, damaged, freed, replace }: RewriteRequest): Promise<RewriteResult> {
-    const { disk, dir, vaultId, seed, packs } = this.parts;
+    const { disk, vaultId, cipher, seed, packs } = this.parts;
     this.know(record);
-    const generation = record.generation + 1;
+    const { fingerprints } = await packs.directory(record.pack);
+    const isFreed = new Set(freed);
+    const copies = new Map(replace.map(({ slot, bytes }) => [slot, bytes]));
+    const isDamaged = new Set(damaged);
     const builder = new PackBuilder({
       vaultId,
+      cipher,
       pack: record.pack,
-      generation,
+      generation: record.generation + 1,
       compress: true,
       blocksExpected: record.slots,
     });
-    const lost = await rewriteSlots({
+    const result = await repack({
+      disk,
       packs,
       seed,
       record,
-      damaged: new Set(damaged),
-      freed: new Set(freed),
-      replace: new Map(replace.map(({ slot, bytes }) => [slot, bytes])),
+      isLive: (slot) => fingerprints[slot] !== FINGERPRINT_FREED && !isFreed.has(slot),
+      instead: (slot) => (isDamaged.has(slot) ? (copies.get(slot) ?? "lost") : undefined),
       builder,
     });
-    await publish(disk, `${dir}/${packPath(record.pack, generation)}`, builder.finish());
-    return {
-      record: {
-        pack: record.pack,
-        generation,
-        sizeBytes: builder.sizeBytes,
-        slots: builder.slotCount,
-        checksum: builder.checksum.toString(16).padStart(16, "0"),
-      },
-      lost,
-    };
+    if (result.kind === "damaged") throw new SternwayError("corrupt", result.why, { pack: record.pack });
+    const lost = damaged.filter((slot) => !isFreed.has(slot) && !copies.has(slot));
+    return { record: result.record, lost };
   }
 }

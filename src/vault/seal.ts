@@ -11,6 +11,7 @@ import { isSternwayError } from "../base/errors.ts";
 import { BLOCK_SIZE } from "../base/units.ts";
 import { concatChronicles, writeChronicle } from "./chronicle.ts";
 import { CollectWork, type CollectRequest, type CollectResult } from "./collect-work.ts";
+import type { VaultCipher } from "../security/cipher.ts";
 import { Deduplicator } from "./deduplicator.ts";
 import { FingerprintIndex } from "./fingerprint-index.ts";
 import type { LayerReader } from "./layer-reader.ts";
@@ -18,7 +19,7 @@ import { LayerWriter } from "./layer-writer.ts";
 import { chroniclePath, layerPath } from "./paths.ts";
 import { writeImage } from "./image.ts";
 import { IndexStore } from "./index-store.ts";
-import { layerSet } from "./open-set.ts";
+import { layerSet, type LayerSet } from "./open-set.ts";
 import type { ChronicleRecord, LayerRecord, PackRecord, QuarantineRecord, ShardWeight } from "./manifest.ts";
 import { blockAddress, LEVEL_SHIFT, SHARD_BLOCKS, SLOTS_PER_PACK, TARGET_HOLE, TARGET_ZERO } from "./map.ts";
 import { PackBuilder } from "./pack-builder.ts";
@@ -26,6 +27,7 @@ import { packPath } from "./pack-format.ts";
 import { PackStore } from "./pack-reader.ts";
 import { Quarantine } from "./quarantine.ts";
 import { ScrubWork, type ScrubRequest, type ScrubResult } from "./scrub-work.ts";
+import { SpaceWork, type SpaceResult, type SpaceWorkRequest } from "./space-work.ts";
 import { countThinning, thinLayers, type Needs } from "./thin.ts";
 import { THIN_SHARE_MIN } from "./thin-policy.ts";
 import { PAGE_ZERO, provedPage, readStretch, type Stretch, type StretchRun } from "./stretch.ts";
@@ -35,6 +37,8 @@ export interface SealerOptions {
   dir: string;
   vaultId: Uint8Array;
   seed: bigint;
+  /** Undefined: the vault is not encrypted. */
+  cipher?: VaultCipher | undefined;
   journalFileBytes: number;
   indexBudgetBytes: number;
   cacheBytes: number;
@@ -84,6 +88,8 @@ export interface MergeRequest {
   /** Adjacent deltas, oldest first. */
   inputs: LayerRecord[];
   layer: number;
+  /** Deltas that follow and stay: they tell what superseded the inputs. */
+  after: LayerRecord[];
   /** Of the result. */
   rank: number;
   /** What must stay readable; the rest is dropped on the way. */
@@ -94,6 +100,7 @@ export interface MergeRequest {
 export interface ThinRequest {
   kind: "thin";
   input: LayerRecord;
+  after: LayerRecord[];
   layer: number;
   needs: Needs;
 }
@@ -148,7 +155,8 @@ export type SealerRequest =
   | PacksRequest
   | SnapshotRequest
   | ScrubRequest
-  | CollectRequest;
+  | CollectRequest
+  | SpaceWorkRequest;
 export type SealerResult<Request extends SealerRequest> = Request extends SealRequest
   ? SealResult
   : Request extends MergeRequest
@@ -163,7 +171,9 @@ export type SealerResult<Request extends SealerRequest> = Request extends SealRe
             ? ScrubResult<Request>
             : Request extends CollectRequest
               ? CollectResult<Request>
-              : void;
+              : Request extends SpaceWorkRequest
+                ? SpaceResult<Request>
+                : void;
 
 /** Of a full pack, about. */
 const DIRECTORY_BYTES = 200 * 1024;
@@ -190,6 +200,7 @@ export class Sealer {
   /** Of them, those that came since the last snapshot. */
   private unsaved = 0;
   private readonly collect: CollectWork;
+  private readonly space: SpaceWork;
   private readonly zero = new Uint8Array(BLOCK_SIZE);
   private readonly zeroPrint: bigint;
   private buffer: Uint8Array | undefined;
@@ -199,13 +210,14 @@ export class Sealer {
   constructor(disk: Disk, options: SealerOptions) {
     this.disk = disk;
     this.options = options;
-    const { dir, vaultId, seed } = options;
+    const { dir, vaultId, cipher, seed } = options;
     this.index = new FingerprintIndex({ budgetBytes: options.indexBudgetBytes });
     this.packs = new PackStore({
       disk,
       dir,
       vaultId,
       seed,
+      cipher,
       locate: (pack) => this.known.get(pack),
       frameCacheBytes: options.cacheBytes,
       directoryCacheBytes: options.cacheBytes / 2,
@@ -215,18 +227,20 @@ export class Sealer {
     const keyOf = (print: bigint): bigint => proposalKey(print, options);
     const { deduplicator } = this;
     this.store = new IndexStore({ disk, dir, vaultId, seed });
-    this.scrub = new ScrubWork({ disk, dir, vaultId, seed, packs, index, deduplicator, quarantine, known, keyOf });
+    this.scrub = new ScrubWork({ disk, dir, vaultId, cipher, seed, packs, index, deduplicator, quarantine, known, keyOf });
+    this.space = new SpaceWork(() => layerSet(disk, dir, vaultId, 0));
     this.collect = new CollectWork({
       disk,
       dir,
       vaultId,
+      cipher,
       seed,
       packs,
       deduplicator,
       known,
       settle: (nextPack) => this.settleLast(nextPack),
       newBuilder: (pack, generation, blocksExpected) =>
-        new PackBuilder({ vaultId, pack, generation, compress: true, blocksExpected }),
+        new PackBuilder({ vaultId, cipher, pack, generation, compress: true, blocksExpected }),
     });
     this.zeroPrint = xxh64(this.zero, seed);
   }
@@ -259,22 +273,26 @@ export class Sealer {
       case "repack":
       case "open-packs":
         return await this.collect.run(request);
+      case "space":
+      case "space-more":
+        return await this.space.run(request);
     }
   }
 
   async close(): Promise<void> {
     await this.collect.stop();
+    await this.space.stop();
     await this.packs.close();
   }
 
   private async seal(request: SealRequest): Promise<SealResult> {
     this.settleLast(request.pack);
-    const { dir, vaultId, seed, journalFileBytes } = this.options;
+    const { dir, vaultId, cipher, seed, journalFileBytes } = this.options;
     this.buffer ??= new Uint8Array(journalFileBytes);
     const file = await this.disk.open(`${dir}/journal/${request.slot}`, "read");
     let stretch: Stretch;
     try {
-      const identity = { vaultId, seed, fileSequence: request.fileSequence };
+      const identity = { vaultId, seed, cipher, fileSequence: request.fileSequence };
       stretch = await readStretch(file, journalFileBytes, identity, request.groupCount, this.buffer);
     } finally {
       await file.close();
@@ -292,6 +310,7 @@ export class Sealer {
             disk: this.disk,
             path: `${dir}/${chroniclePath(request.chronicle)}`,
             vaultId,
+            cipher,
             id: request.chronicle,
             firstLsn: request.chronicleFirstLsn,
             lastLsn: request.lastLsn,
@@ -330,7 +349,7 @@ export class Sealer {
   private async snapshot({ pack, isLast }: SnapshotRequest): Promise<void> {
     this.settleLast(pack);
     // Under the hook the index holds other keys than fingerprints.
-    if (this.unsaved === 0 || this.options.fingerprintBits !== undefined) return;
+    if (this.unsaved === 0 || this.options.fingerprintBits !== undefined || this.options.cipher) return;
     const pays = this.unsaved * DIRECTORY_BYTES * (isLast ? SNAPSHOT_LAST_FACTOR : 1);
     if (pays < this.index.bytes || (!isLast && this.unsaved < SNAPSHOT_PACKS_MIN)) return;
     await this.store.save(this.index, this.indexed);
@@ -399,6 +418,7 @@ export class Sealer {
       disk: this.disk,
       path: `${this.options.dir}/${layerPath(request.layer)}`,
       vaultId: this.options.vaultId,
+      cipher: this.options.cipher,
       id: request.layer,
       kind: "delta",
       firstLsn: request.layerFirstLsn,
@@ -425,10 +445,14 @@ export class Sealer {
   }
 
   private async thin(request: ThinRequest): Promise<MergeResult | undefined> {
-    const { input, needs } = request;
-    const set = layerSet(this.disk, this.options.dir, this.options.vaultId, this.options.cacheBytes);
+    const { input, after, needs } = request;
+    const set = this.openSet();
     try {
-      const { entries, dropped } = await countThinning([await set.open(input)], needs);
+      const { entries, dropped } = await countThinning(
+        [await set.open(input)],
+        await openAll(set, after),
+        needs,
+      );
       if (dropped === 0 || dropped < entries * THIN_SHARE_MIN) return undefined;
     } finally {
       await set.close();
@@ -437,21 +461,21 @@ export class Sealer {
   }
 
   private async merge(
-    { layer, needs }: { layer: number; needs: Needs },
+    { layer, needs, after }: { layer: number; needs: Needs; after: LayerRecord[] },
     records: readonly LayerRecord[],
     rank: number,
   ): Promise<MergeResult> {
-    const { dir, vaultId } = this.options;
-    const set = layerSet(this.disk, dir, vaultId, this.options.cacheBytes);
+    const { dir, vaultId, cipher } = this.options;
+    const set = this.openSet();
     try {
-      const inputs: LayerReader[] = [];
-      for (const record of records) inputs.push(await set.open(record));
       const path = `${dir}/${layerPath(layer)}`;
       const { meta, weights, droppedBlocks } = await thinLayers({
         disk: this.disk,
-        inputs,
+        inputs: await openAll(set, records),
+        after: await openAll(set, after),
         path,
         vaultId,
+        cipher,
         id: layer,
         needs,
       });
@@ -462,25 +486,31 @@ export class Sealer {
   }
 
   private async mergeChronicles(request: MergeChroniclesRequest): Promise<ChronicleRecord> {
-    const { dir, vaultId } = this.options;
+    const { dir, vaultId, cipher } = this.options;
     const meta = await concatChronicles({
       disk: this.disk,
       inputs: request.inputs.map((input) => ({ meta: input, path: `${dir}/${chroniclePath(input.id)}` })),
       path: `${dir}/${chroniclePath(request.chronicle)}`,
       vaultId,
+      cipher,
       id: request.chronicle,
     });
     return { ...meta, rank: Math.max(...request.inputs.map((input) => input.rank)) + 1 };
   }
 
   private async image(request: ImageRequest): Promise<LayerRecord> {
-    const { dir, vaultId, cacheBytes } = this.options;
-    const set = layerSet(this.disk, dir, vaultId, cacheBytes);
+    const { dir, vaultId, cipher } = this.options;
+    const set = this.openSet();
     try {
-      return await writeImage(this.disk, `${dir}/${layerPath(request.layer)}`, vaultId, request, set);
+      return await writeImage(this.disk, `${dir}/${layerPath(request.layer)}`, vaultId, request, set, cipher);
     } finally {
       await set.close();
     }
+  }
+
+  private openSet(): LayerSet {
+    const { dir, vaultId, cacheBytes, cipher } = this.options;
+    return layerSet(this.disk, dir, vaultId, cacheBytes, cipher);
   }
 
   /** Loads what the manifest names. A pack that cannot be read gives no duplicates; that is all. */
@@ -488,7 +518,7 @@ export class Sealer {
     for (const record of request.packs) this.known.set(record.pack, record);
     for (const record of request.quarantine) this.quarantine.add(record);
     if (!request.index) return;
-    if (this.options.fingerprintBits === undefined) {
+    if (this.options.fingerprintBits === undefined && !this.options.cipher) {
       const covered = await this.store.load(this.index, request.packs);
       for (const [pack, generation] of covered) this.indexed.set(pack, generation);
     }
@@ -546,6 +576,7 @@ class Placing {
     if (this.builder?.isFull) await this.finishPack();
     this.builder ??= new PackBuilder({
       vaultId: this.options.vaultId,
+      cipher: this.options.cipher,
       pack: this.nextPack,
       generation: 0,
       compress: this.effort === "full",
@@ -580,4 +611,10 @@ class Placing {
   indexInto(index: FingerprintIndex): void {
     for (const [print, page] of this.pages) index.insert(print, this.targets[page]!);
   }
+}
+
+async function openAll(set: LayerSet, records: readonly LayerRecord[]): Promise<LayerReader[]> {
+  const readers: LayerReader[] = [];
+  for (const record of records) readers.push(await set.open(record));
+  return readers;
 }

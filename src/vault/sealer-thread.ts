@@ -5,9 +5,11 @@
 import { readlinkSync } from "node:fs";
 import { setPriority } from "node:os";
 import { errorText, isSternwayError } from "../base/errors.ts";
+import { systemRandom } from "../base/random.ts";
 import { realDisk } from "../base/real-disk.ts";
+import { VaultCipher } from "../security/cipher.ts";
 import { Sealer } from "./seal.ts";
-import type { SealerAnswer, SealerCall, SealerMessage } from "./sealer-worker.ts";
+import type { SealerAnswer, SealerCall, SealerMessage, SealerStart } from "./sealer-worker.ts";
 
 declare const self: Worker;
 
@@ -22,7 +24,7 @@ self.addEventListener("message", (event: MessageEvent<SealerMessage>) => {
   switch (message.kind) {
     case "start":
       lowerPriority();
-      sealer = new Sealer(realDisk, message.options);
+      sealer = startSealer(message);
       return;
     case "call":
       last = last.then(() => answer(message));
@@ -49,6 +51,13 @@ async function work({ id, request }: SealerCall): Promise<SealerAnswer> {
     if (!isSternwayError(error)) return { id, ok: false, defect: errorText(error) };
     return { id, ok: false, error: { kind: error.kind, message: error.message, facts: { ...error.facts } } };
   }
+}
+
+function startSealer({ options, dataKey }: SealerStart): Sealer {
+  if (!dataKey) return new Sealer(realDisk, options);
+  const cipher = new VaultCipher(dataKey, options.vaultId, systemRandom);
+  dataKey.fill(0);
+  return new Sealer(realDisk, { ...options, cipher });
 }
 
 /** Linux takes a thread's id where setPriority says process. */

@@ -6,10 +6,11 @@ import { SternwayError, type ErrorKind } from "../base/errors.ts";
 import type { SealerOptions, SealerRequest, SealerResult } from "./seal.ts";
 import type { SealerRunner } from "./sealer-runner.ts";
 
-/** First message to the thread. */
+/** First message to the thread. A key goes to it in this way alone: never by a file, an argument or the environment. */
 export interface SealerStart {
   kind: "start";
-  options: SealerOptions;
+  options: Omit<SealerOptions, "cipher">;
+  dataKey: Uint8Array | undefined;
 }
 
 /** Each further one. */
@@ -53,7 +54,12 @@ export function workerSealer(_disk: Disk, options: SealerOptions): SealerRunner 
   };
   // What is posted before the thread has loaded its modules is lost: wait until it says that it listens.
   const ready = Promise.withResolvers<void>();
-  void ready.promise.then(() => worker.postMessage({ kind: "start", options } satisfies SealerStart));
+  const { cipher, ...cloned } = options;
+  void ready.promise.then(() => {
+    const dataKey = cipher?.copyDataKey();
+    worker.postMessage({ kind: "start", options: cloned, dataKey } satisfies SealerStart);
+    dataKey?.fill(0);
+  });
   worker.addEventListener("message", (event: MessageEvent<SealerAnswer>) => {
     const answer = event.data;
     if ("ready" in answer) {

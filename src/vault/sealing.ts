@@ -9,6 +9,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Disk } from "../base/disk.ts";
 import { isSternwayError, SternwayError } from "../base/errors.ts";
 import type { Journal } from "../journal/journal.ts";
+import type { VaultCipher } from "../security/cipher.ts";
 import type { ClosedFile } from "../journal/journal.ts";
 import type { ChronicleBuilder } from "./chronicle-builder.ts";
 import type { History } from "./history.ts";
@@ -25,7 +26,7 @@ import { LayerIndex } from "./resolve.ts";
 import type { MergeResult } from "./seal.ts";
 import type { SealerRunner } from "./sealer-runner.ts";
 import type { Needs } from "./thin.ts";
-import { dueColdMerge, thinKey, uselessImages } from "./thin-policy.ts";
+import { dueColdMerge, tellingAfter, thinKey, uselessImages } from "./thin-policy.ts";
 import { Versions } from "./versions.ts";
 import type { Lsn } from "../base/units.ts";
 
@@ -39,6 +40,8 @@ export interface SealingOptions {
   disk: Disk;
   clock: Clock;
   dir: string;
+  /** Undefined: the vault is not encrypted. */
+  cipher?: VaultCipher | undefined;
   runner: SealerRunner;
   pressure: Pressure;
   history: History;
@@ -214,6 +217,11 @@ export class Sealing {
     }
   }
 
+  /** Resolves when the files that could be deleted by now are. */
+  async discarded(): Promise<void> {
+    await Promise.all(this.discarding);
+  }
+
   /** Publishes the current content again with changes: at open (the epoch) and at a clean stop. */
   async publish(changes: Partial<Manifest>): Promise<void> {
     await this.publishAs(this.following(changes));
@@ -238,7 +246,7 @@ export class Sealing {
 
   private async publishAs(next: Manifest): Promise<void> {
     const { disk, dir } = this.options;
-    this.manifestHash = await publishManifest(disk, `${dir}/manifest`, next);
+    this.manifestHash = await publishManifest(disk, `${dir}/manifest`, next, this.options.cipher);
     this.manifest = next;
   }
 
@@ -420,14 +428,14 @@ export class Sealing {
     const { manifest } = this;
     const inputs = dueMerge(manifest.layers.filter((layer) => layer.kind === "delta"));
     if (!inputs) return false;
-    await this.mergeInto(inputs, Math.max(...inputs.map((input) => input.rank)) + 1);
+    await this.mergeInto(inputs, [], Math.max(...inputs.map((input) => input.rank)) + 1);
     return true;
   }
 
-  private async mergeInto(inputs: LayerRecord[], rank: number): Promise<void> {
-    const { manifest } = this;
+  private async mergeInto(inputs: LayerRecord[], after: LayerRecord[], rank: number): Promise<void> {
+    const { layer } = this.manifest.next;
     const needs = this.needs();
-    const merged = await this.options.runner.run({ kind: "merge", inputs, layer: manifest.next.layer, rank, needs });
+    const merged = await this.options.runner.run({ kind: "merge", inputs, after, layer, rank, needs });
     await this.replaceDeltas(inputs, merged);
   }
 
@@ -455,13 +463,16 @@ export class Sealing {
     const deltas = manifest.layers.filter((layer) => layer.kind === "delta");
     const cold = dueColdMerge(deltas, needs);
     if (cold) {
-      await this.mergeInto(cold, Math.max(...cold.map((input) => input.rank)));
+      const after = tellingAfter(deltas, cold);
+      await this.mergeInto(cold, after, Math.max(...cold.map((input) => input.rank)));
       return true;
     }
     for (const input of deltas) {
-      const key = thinKey(input, needs);
+      const after = tellingAfter(deltas, [input]);
+      const key = thinKey(input, after, needs);
       if (key === undefined || this.looked.get(input.id) === key) continue;
-      const thinned = await this.options.runner.run({ kind: "thin", input, layer: manifest.next.layer, needs });
+      const { layer } = manifest.next;
+      const thinned = await this.options.runner.run({ kind: "thin", input, after, layer, needs });
       this.looked.set(input.id, key);
       if (!thinned) return true;
       this.looked.set(thinned.record.id, key);

@@ -21,6 +21,8 @@ export const THIN_SHARE_MIN = 0.1;
 const STALE_IMAGE_SHARE = 0.25;
 /** Cold deltas merged at once. */
 const COLD_MERGE_MAX = 64;
+/** What is read besides, for its LSNs: so many entries, or as many as the inputs have. */
+const TELLING_ENTRIES = 65_536;
 /** How finely a horizon's way through a layer is told apart: each part is one dry count. */
 const HORIZON_PARTS = 8;
 
@@ -53,10 +55,29 @@ export function dueColdMerge(deltas: readonly LayerRecord[], needs: Needs): Laye
 }
 
 /**
+ * Deltas behind some neighbours that are worth reading for what they superseded there.
+ * @param deltas - oldest first
+ */
+export function tellingAfter(deltas: readonly LayerRecord[], inputs: readonly LayerRecord[]): LayerRecord[] {
+  const start = deltas.indexOf(inputs[inputs.length - 1]!) + 1;
+  let left = Math.max(
+    TELLING_ENTRIES,
+    inputs.reduce((sum, input) => sum + input.entries, 0),
+  );
+  let end = start;
+  while (end < deltas.length && deltas[end]!.entries <= left && end - start < COLD_MERGE_MAX) {
+    left -= deltas[end]!.entries;
+    end++;
+  }
+  return deltas.slice(start, end);
+}
+
+/**
  * What is needed of a layer, as a text that changes when thinning may find more to drop.
+ * @param after - what tells of its successors
  * @returns undefined when nothing in it can be dropped
  */
-export function thinKey(layer: LayerRecord, needs: Needs): string | undefined {
+export function thinKey(layer: LayerRecord, after: readonly LayerRecord[], needs: Needs): string | undefined {
   const { firstLsn, lastLsn } = layer;
   const parts: string[] = [];
   for (const { strand } of layer.shards) {
@@ -72,7 +93,11 @@ export function thinKey(layer: LayerRecord, needs: Needs): string | undefined {
     parts.push(`${strand}:${Math.floor(passed * HORIZON_PARTS)}:${points.join(",")}:${isOpen ? "open" : "closed"}`);
   }
   // A horizon that has hardly entered the layer is not worth a look.
-  return parts.some((part) => !/^\d+:0:/.test(part)) ? parts.join(" ") : undefined;
+  if (!parts.some((part) => !/^\d+:0:/.test(part))) return undefined;
+  // Each doubling of what was written behind it is worth a look, as long as that can matter.
+  const behind = after.reduce((sum, delta) => sum + delta.entries, 0);
+  const told = behind < layer.entries * THIN_SHARE_MIN ? 0 : Math.ceil(Math.log2(behind));
+  return `${parts.join(" ")} ${told}`;
 }
 
 /** Images that no needed read is better off with. */

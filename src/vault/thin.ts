@@ -11,6 +11,7 @@
  */
 import type { Disk } from "../base/disk.ts";
 import { SternwayError } from "../base/errors.ts";
+import type { VaultCipher } from "../security/cipher.ts";
 import { EntryMix, SHARD_SHIFT, type LayerMeta, type LayerPage } from "./layer-format.ts";
 import { lsnRangeOf, mergeRuns } from "./layer-merge.ts";
 import type { LayerReader } from "./layer-reader.ts";
@@ -28,10 +29,14 @@ export interface ThinOptions {
   /** Where the result is published. */
   path: string;
   vaultId: Uint8Array;
+  /** Undefined: the vault is not encrypted. */
+  cipher?: VaultCipher | undefined;
   /** Of the result; never used before. */
   id: number;
   /** As for mergeLayers. */
   inputs: readonly LayerReader[];
+  /** Deltas that follow the inputs and stay as they are: they tell what superseded them. */
+  after: readonly LayerReader[];
   needs: Needs;
 }
 
@@ -51,9 +56,13 @@ export interface ThinCount {
 }
 
 /** Counts without writing. @throws corrupt: a damaged input */
-export async function countThinning(inputs: readonly LayerReader[], needs: Needs): Promise<ThinCount> {
+export async function countThinning(
+  inputs: readonly LayerReader[],
+  after: readonly LayerReader[],
+  needs: Needs,
+): Promise<ThinCount> {
   const count: ThinCount = { entries: 0, dropped: 0, droppedBlocks: 0 };
-  await walkStood(inputs, (run) => {
+  await walkStood(inputs, after, (run) => {
     const strandNeeds = needs.get(run.strand);
     count.entries += run.length;
     for (let i = 0; i < run.length; i++) {
@@ -71,16 +80,16 @@ export async function countThinning(inputs: readonly LayerReader[], needs: Needs
  * @throws corrupt: a damaged input; internal: entries went astray; nothing was published
  */
 export async function thinLayers(options: ThinOptions): Promise<Thinned> {
-  const { disk, path, vaultId, id, inputs, needs } = options;
+  const { disk, path, vaultId, cipher, id, inputs, after, needs } = options;
   const { firstLsn, lastLsn } = lsnRangeOf(inputs);
-  const writer = new LayerWriter({ disk, path, vaultId, id, kind: "delta", firstLsn, lastLsn });
+  const writer = new LayerWriter({ disk, path, vaultId, cipher, id, kind: "delta", firstLsn, lastLsn });
   const thinner = new Thinner(writer, needs);
   try {
     if (keepsAll(inputs, needs, firstLsn)) {
       const run = (page: EntryRun, from: number, to: number): Promise<void> | undefined => thinner.pass(page, from, to);
       await mergeRuns(inputs, { appendRun: run });
     } else {
-      await walkStood(inputs, (run) => thinner.take(run));
+      await walkStood(inputs, after, (run) => thinner.take(run));
     }
     await thinner.check(inputs, id);
     const meta = await writer.finish();

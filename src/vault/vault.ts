@@ -24,7 +24,11 @@ import { FILE_NUMBERS, fileNumberOf, isMemoryTarget, nodeOf, type Memtable } fro
 import type { LayerSet } from "./open-set.ts";
 import type { PackStore } from "./pack-reader.ts";
 import type { Pressure } from "./pressure.ts";
+import { isNeeded, needsOf } from "./needs.ts";
+import type { Needs } from "./thin.ts";
 import { encodeEvent, type Registry, type RegistryEvent } from "./registry.ts";
+import type { SpaceReport } from "./space.ts";
+import { accountSpace } from "./space-report.ts";
 import { resolveLayers } from "./resolve.ts";
 import type { Sealing } from "./sealing.ts";
 import type { Version } from "./versions.ts";
@@ -77,6 +81,9 @@ export class Vault {
   private readonly live: ChronicleBuilder;
   private readonly active: { memtable: Memtable | undefined };
   private stopped = false;
+  private counting = false;
+  /** What must stay readable by the registry as it is now; undefined: to be found out. */
+  private readable: Needs | undefined;
 
   constructor(parts: VaultParts) {
     this.parts = parts;
@@ -97,6 +104,11 @@ export class Vault {
   /** Most blocks of one {@link tryWrite}. */
   get writeBlocksMax(): number {
     return this.parts.writeBlocksMax;
+  }
+
+  /** True when all that it stores is encrypted. */
+  get isEncrypted(): boolean {
+    return this.parts.identity.cipher !== undefined;
   }
 
   /** Size of one journal file, as fixed when the vault was made. */
@@ -182,6 +194,7 @@ export class Vault {
       const at = journal.placed.lsn;
       this.live.count(0, at, 0, 0, 0);
       this.registry.apply(at, event);
+      this.readable = undefined;
       this.sealing.addMark(at, event);
       applied?.(at);
       journal.pace();
@@ -190,9 +203,9 @@ export class Vault {
     }
   }
 
-  /** What blocks of a strand hold at an LSN. @param count - at most 8,192 */
+  /** What blocks of a strand hold at an LSN. @param count - at most 8,192 @throws not_found: that moment is no longer kept; corrupt */
   async resolve(strand: number, at: Lsn, firstBlock: number, count: number): Promise<Resolution> {
-    const version = this.acquire();
+    const version = this.acquire(strand, at);
     try {
       return await this.resolveIn(version, strand, at, firstBlock, count);
     } finally {
@@ -203,13 +216,17 @@ export class Vault {
   /**
    * Reads blocks of a strand as they were at an LSN.
    * @param into - whole blocks, at most 32 MiB
-   * @throws corrupt
+   * @throws not_found: that moment is no longer kept; corrupt
    */
   async read(strand: number, at: Lsn, firstBlock: number, into: Uint8Array): Promise<void> {
-    const version = this.acquire();
+    const version = this.acquire(strand, at);
     try {
       const found = await this.resolveIn(version, strand, at, firstBlock, into.length / BLOCK_SIZE);
       await this.fetch(version, found, into);
+    } catch (error) {
+      // A block may be gone because its moment was let go while it was being read: that is no damage.
+      this.checkKept(strand, at);
+      throw error;
     } finally {
       this.sealing.versions.release(version);
     }
@@ -251,7 +268,25 @@ export class Vault {
   async collect(): Promise<CollectReport> {
     this.assertWritable();
     await this.seal();
-    return await this.parts.collector.collect();
+    const report = await this.parts.collector.collect();
+    await this.sealing.discarded();
+    return report;
+  }
+
+  /**
+   * Counts what is stored for whom, exactly, of what is sealed; bytes are those of files. Runs in the background of sealing.
+   * @param instead - also say what these needs would free, as of a registry that retention has in mind (needs.ts)
+   * @throws unavailable: read-only or stopping; conflict: another count is under way; corrupt: a damaged layer
+   */
+  async space(instead?: Needs): Promise<SpaceReport> {
+    this.assertWritable();
+    if (this.counting) throw new SternwayError("conflict", "the vault's space is being counted already: wait for that");
+    this.counting = true;
+    try {
+      return await accountSpace(this.sealing, this.registry, instead);
+    } finally {
+      this.counting = false;
+    }
   }
 
   /**
@@ -283,9 +318,21 @@ export class Vault {
     throw new SternwayError("unavailable", `the vault is read-only: ${this.readOnlyReason}`);
   }
 
-  private acquire(): Version {
+  /** Pins what a read needs. Checked in the same turn, so that what is let go from now on does not concern it. */
+  private acquire(strand: number, at: Lsn): Version {
     if (this.stopped) throw new SternwayError("unavailable", "the vault is stopped");
+    this.checkKept(strand, at);
     return this.sealing.versions.acquire();
+  }
+
+  /**
+   * Law 3: a moment that retention let go would read as a mixture of what is left.
+   * @throws not_found
+   */
+  private checkKept(strand: number, at: Lsn): void {
+    this.readable ??= needsOf(this.registry, Number.MAX_SAFE_INTEGER as Lsn);
+    if (isNeeded(this.readable.get(strand), at, at + 1)) return;
+    throw new SternwayError("not_found", `LSN ${at} of strand ${strand} is no longer kept`, { strand, lsn: at });
   }
 
   private activeTable(fileSequence: number): Memtable {

@@ -1,5 +1,5 @@
 /**
- * A volume as of a past moment: an LSN and nothing else, so opening one takes no time and holds nothing.
+ * A volume as of a past moment: an LSN and nothing else, so opening one takes no time. While it is open, retention keeps its moment.
  */
 import { assert } from "../base/assert.ts";
 import type { Extent } from "../base/device.ts";
@@ -13,13 +13,16 @@ export class OpenPastDevice implements PastDevice {
   readonly sizeBytes: number;
   private readonly vault: Vault;
   private readonly strand: number;
+  private readonly closed: () => void;
   private isClosed = false;
 
-  constructor(vault: Vault, strand: number, sizeBytes: number, moment: ResolvedMoment) {
+  /** @param closed - called once, when it is closed */
+  constructor(vault: Vault, strand: number, sizeBytes: number, moment: ResolvedMoment, closed: () => void) {
     this.vault = vault;
     this.strand = strand;
     this.sizeBytes = sizeBytes;
     this.moment = moment;
+    this.closed = closed;
   }
 
   read(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
@@ -33,6 +36,7 @@ export class OpenPastDevice implements PastDevice {
   }
 
   close(): Promise<void> {
+    if (!this.isClosed) this.closed();
     this.isClosed = true;
     return Promise.resolve();
   }

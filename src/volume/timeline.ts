@@ -59,5 +59,8 @@ export function marksOf(record: VolumeRecord): TimelineMark[] {
   for (const bookmark of record.bookmarks) {
     marks.push({ kind: "bookmark", time: bookmark.time, lsn: bookmark.lsn, detail: bookmark.name });
   }
+  for (const hold of record.holds ?? []) {
+    marks.push({ kind: "hold", time: hold.time, lsn: hold.lsn, detail: hold.name });
+  }
   return marks.sort((a, b) => a.time - b.time || a.lsn - b.lsn);
 }

@@ -8,13 +8,16 @@
 import { assert } from "../base/assert.ts";
 import type { WritableDevice } from "../base/device.ts";
 import { SternwayError } from "../base/errors.ts";
+import type { Micros } from "../base/units.ts";
 import { unknownVolume } from "./export-name.ts";
 import type {
   Bookmark,
   DiffRange,
+  Hold,
   Moment,
   PastDevice,
   ResolvedMoment,
+  RetentionPolicy,
   RollbackResult,
   Timeline,
   VolumeInfo,
@@ -138,6 +141,50 @@ class VaultVolumes implements Volumes {
     return await this.of(name).flushPoints(name, range);
   }
 
+  async retention(name: string): ReturnType<Volumes["retention"]> {
+    return await this.of(name).retention(name);
+  }
+
+  async setRetention(name: string, policy: RetentionPolicy | null): Promise<void> {
+    await this.of(name).setRetention(name, policy);
+  }
+
+  async setLock(name: string, lockMicros: number): Promise<void> {
+    await this.of(name).setLock(name, lockMicros);
+  }
+
+  holds(name: string): Hold[] {
+    return this.of(name).holds(name);
+  }
+
+  async hold(name: string, holdName: string, at: Moment, note: string): Promise<Hold> {
+    return await this.of(name).hold(name, holdName, at, note);
+  }
+
+  async releaseHold(name: string, holdName: string): Promise<void> {
+    await this.of(name).releaseHold(name, holdName);
+  }
+
+  async newestAt(name: string, time: Micros): ReturnType<Volumes["newestAt"]> {
+    return await this.of(name).newestAt(name, time);
+  }
+
+  async candidates(name: string, ...rest: Tail<Volumes["candidates"]>): ReturnType<Volumes["candidates"]> {
+    return await this.of(name).candidates(name, ...rest);
+  }
+
+  async activity(name: string, ...rest: Tail<Volumes["activity"]>): ReturnType<Volumes["activity"]> {
+    return await this.of(name).activity(name, ...rest);
+  }
+
+  async thin(name: string, ...rest: Tail<Volumes["thin"]>): ReturnType<Volumes["thin"]> {
+    return await this.of(name).thin(name, ...rest);
+  }
+
+  async noteTime(): Promise<void> {
+    for (const home of this.homes.all()) await home.volumes?.noteTime();
+  }
+
   /** The volumes of the vault that holds a volume. @throws not_found; conflict, unavailable: the vault is closed */
   private of(name: string): Volumes {
     return openVolumesOf(this.homeOf(name), name);
@@ -178,6 +225,14 @@ class VaultVolumes implements Volumes {
     }
   }
 }
+
+/** The parameters after a volume's name. */
+type Tail<Method extends (name: string, ...rest: never[]) => unknown> = Method extends (
+  name: string,
+  ...rest: infer Rest
+) => unknown
+  ? Rest
+  : never;
 
 function openVolumesOf(home: VolumeHome, volume?: string): Volumes {
   if (!home.volumes) throw home.closedError(volume);

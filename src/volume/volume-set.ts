@@ -19,9 +19,12 @@ import {
 import { sizeAt, strandAt, type VolumeRecord } from "../vault/registry.ts";
 import type { Vault } from "../vault/vault.ts";
 import { diffRanges } from "./diff.ts";
+import { keptAtOrBefore, notKept, requireKept } from "./kept-moments.ts";
 import { LiveVolume } from "./live-volume.ts";
 import { OpenPastDevice } from "./past-device.ts";
+import type { Candidate, Hold, KeptPoint, RetentionPolicy, RetentionState } from "./retention.ts";
 import { marksOf, spansOf, timelineOf } from "./timeline.ts";
+import { RetentionDesk } from "./volume-retention.ts";
 import type {
   Bookmark,
   DiffRange,
@@ -64,12 +67,14 @@ class VolumeSet implements Volumes {
   private readonly vault: Vault;
   private readonly clock: Clock;
   private readonly vaultName: string;
+  private readonly desk: RetentionDesk;
   private readonly live = new Map<number, LiveVolume>();
 
   constructor(vault: Vault, clock: Clock, vaultName: string) {
     this.vault = vault;
     this.clock = clock;
     this.vaultName = vaultName;
+    this.desk = new RetentionDesk(vault, clock);
   }
 
   add(record: VolumeRecord, last: { lsn: number; flushLsn: number; time: number }): void {
@@ -141,7 +146,7 @@ class VolumeSet implements Volumes {
     const volume = this.liveOf(name);
     await this.vault.mark(
       () => {
-        this.record(name);
+        this.desk.checkUnlocked(this.record(name), volume.lastLsn, "it cannot be deleted");
         this.checkDetached(volume, options, "delete");
         return { kind: "volume-deleted", volume: volume.id, time: this.now() };
       },
@@ -162,7 +167,8 @@ class VolumeSet implements Volumes {
     const record = this.record(name);
     const resolved = await this.resolve(name, moment);
     const strand = strandAt(record, resolved.lsn)!;
-    return new OpenPastDevice(this.vault, strand, sizeAt(record, resolved.lsn), resolved);
+    const closed = this.desk.reading(record, resolved);
+    return new OpenPastDevice(this.vault, strand, sizeAt(record, resolved.lsn), resolved, closed);
   }
 
   async resolve(name: string, moment: Moment): Promise<ResolvedMoment> {
@@ -185,6 +191,7 @@ class VolumeSet implements Volumes {
       () => {
         const record = this.record(name);
         this.checkDetached(volume, options, "roll back");
+        requireKept(record, resolved.lsn, `lsn ${resolved.lsn}`);
         return {
           kind: "rolled-back",
           volume: volume.id,
@@ -207,6 +214,7 @@ class VolumeSet implements Volumes {
       () => {
         const record = this.record(name);
         this.checkFree(newName);
+        requireKept(record, resolved.lsn, `lsn ${resolved.lsn}`);
         return {
           kind: "branched",
           volume: this.vault.registry.nextVolume,
@@ -225,9 +233,11 @@ class VolumeSet implements Volumes {
   async *diff(name: string, from: Moment, to: Moment): AsyncGenerator<DiffRange, void, undefined> {
     const record = this.record(name);
     const sides: { strand: StrandId; lsn: Lsn }[] = [];
+    using reading = new DisposableStack();
     for (const moment of [from, to]) {
-      const { lsn: at } = await this.resolve(name, moment);
-      sides.push({ strand: strandAt(record, at)!, lsn: at });
+      const resolved = await this.resolve(name, moment);
+      reading.defer(this.desk.reading(record, resolved));
+      sides.push({ strand: strandAt(record, resolved.lsn)!, lsn: resolved.lsn });
     }
     const [a, b] = sides as [{ strand: StrandId; lsn: Lsn }, { strand: StrandId; lsn: Lsn }];
     yield* diffRanges(this.vault, a, b, Math.max(sizeAt(record, a.lsn), sizeAt(record, b.lsn)));
@@ -239,10 +249,8 @@ class VolumeSet implements Volumes {
 
   async bookmark(name: string, bookmarkName: string, at: Moment, note: string): Promise<Bookmark> {
     checkName(bookmarkName);
-    if (Buffer.byteLength(note) > NOTE_BYTES_MAX)
-      throw new SternwayError("invalid", `a note has at most ${NOTE_BYTES_MAX} bytes`);
-    const volume = this.liveOf(name);
-    const resolved = at.kind === "now" ? { lsn: await volume.flush(), time: this.now() } : await this.resolve(name, at);
+    checkNote(note);
+    const resolved = await this.settled(name, at);
     await this.vault.mark(() => {
       const record = this.record(name);
       if (record.bookmarks.some((bookmark) => bookmark.name === bookmarkName)) {
@@ -252,6 +260,7 @@ class VolumeSet implements Volumes {
         );
       }
       const { lsn: moment, time } = resolved;
+      requireKept(record, moment, `lsn ${moment}`);
       return {
         kind: "bookmarked",
         volume: record.id,
@@ -268,7 +277,9 @@ class VolumeSet implements Volumes {
   async removeBookmark(name: string, bookmarkName: string): Promise<void> {
     await this.vault.mark(() => {
       const record = this.record(name);
-      if (!record.bookmarks.some((bookmark) => bookmark.name === bookmarkName)) throw noBookmark(record, bookmarkName);
+      const bookmark = record.bookmarks.find((each) => each.name === bookmarkName);
+      if (!bookmark) throw noBookmark(record, bookmarkName);
+      this.desk.checkUnlocked(record, bookmark.lsn, `bookmark ${bookmarkName} cannot be removed`);
       return { kind: "bookmark-removed", volume: record.id, name: bookmarkName, time: this.now() };
     });
   }
@@ -287,7 +298,10 @@ class VolumeSet implements Volumes {
         `the timeline ends (${formatTime(to)}) before it begins (${formatTime(from)})`,
       );
     const buckets = await timelineOf(this.vault.history, record, from, to, bucketCount, this.now());
-    return { from, to, buckets, marks: marksOf(record).filter((mark) => mark.time >= from && mark.time < to) };
+    const marks = marksOf(record).filter((mark) => mark.time >= from && mark.time < to);
+    if (!record.kept) return { from, to, buckets, marks };
+    const { horizon, points } = await this.desk.state(record);
+    return { from, to, buckets, marks, kept: { everyWriteFrom: horizon, points } };
   }
 
   async flushPoints(name: string, range: { after: Lsn; limit: number }): Promise<{ lsn: Lsn; time: Micros }[]> {
@@ -301,6 +315,60 @@ class VolumeSet implements Volumes {
       points.push(...found.map((point) => ({ lsn: lsn(point.lsn), time: micros(point.time) })));
     }
     return points;
+  }
+
+  async retention(name: string): Promise<RetentionState> {
+    return await this.desk.state(this.record(name));
+  }
+
+  async setRetention(name: string, policy: RetentionPolicy | null): Promise<void> {
+    await this.desk.setPolicy(() => this.record(name), policy);
+  }
+
+  async setLock(name: string, lockMicros: number): Promise<void> {
+    this.record(name);
+    await this.desk.setLock(() => this.record(name), lockMicros);
+  }
+
+  holds(name: string): Hold[] {
+    return this.desk.holds(this.record(name));
+  }
+
+  async hold(name: string, holdName: string, at: Moment, note: string): Promise<Hold> {
+    checkName(holdName);
+    checkNote(note);
+    return await this.desk.hold(() => this.record(name), holdName, await this.settled(name, at), note);
+  }
+
+  async releaseHold(name: string, holdName: string): Promise<void> {
+    await this.desk.releaseHold(() => this.record(name), holdName);
+  }
+
+  async newestAt(name: string, time: Micros): Promise<{ lsn: Lsn; time: Micros } | undefined> {
+    this.record(name);
+    return await this.desk.newestAt(time);
+  }
+
+  async candidates(name: string, edges: readonly Micros[], lsns: { from: Lsn; before: Lsn }): Promise<Candidate[]> {
+    return await this.desk.candidates(this.record(name), edges, lsns.from, lsns.before);
+  }
+
+  async activity(name: string, lsns: { from: Lsn; before: Lsn }): Promise<{ writes: number; writtenBytes: number }> {
+    return await this.desk.activity(this.record(name), lsns.from, lsns.before);
+  }
+
+  async thin(name: string, to: { horizonLsn: Lsn; points: readonly KeptPoint[] }): Promise<KeptPoint[]> {
+    return await this.desk.thin(() => this.record(name), to.horizonLsn, to.points);
+  }
+
+  async noteTime(): Promise<void> {
+    if (this.vault.readOnlyReason === undefined) await this.desk.time.note();
+  }
+
+  /** A moment, resolved; the present is made durable first. */
+  private async settled(name: string, at: Moment): Promise<{ lsn: Lsn; time: Micros }> {
+    if (at.kind !== "now") return await this.resolve(name, at);
+    return { lsn: await this.liveOf(name).flush(), time: this.now() };
   }
 
   private now(): Micros {
@@ -356,7 +424,7 @@ class VolumeSet implements Volumes {
             `lsn ${moment.lsn} lies in the future: the newest is ${this.vault.lastLsn}`,
           );
         }
-        return inHistory(record, moment.lsn, `lsn ${moment.lsn}`);
+        return requireKept(record, inHistory(record, moment.lsn, `lsn ${moment.lsn}`), `lsn ${moment.lsn}`);
       case "time":
         return await this.lsnAt(record, moment.time);
       case "age":
@@ -369,7 +437,11 @@ class VolumeSet implements Volumes {
       throw new SternwayError("not_found", `${formatTime(time)} lies in the future: it is ${formatTime(this.now())}`);
     }
     const at = await this.vault.history.lsnAt(time);
-    return inHistory(record, lsn(at ?? 0), formatTime(time));
+    const found = inHistory(record, lsn(at ?? 0), formatTime(time));
+    // Where not every write is kept any more, the newest moment that is stands for what came after it.
+    const kept = keptAtOrBefore(record, found);
+    if (kept === undefined) throw notKept(record, found, formatTime(time));
+    return kept;
   }
 
   private info(record: VolumeRecord): VolumeInfo {
@@ -422,6 +494,11 @@ function checkName(name: string): void {
   if (NAME.test(name)) return;
   const rule = "1 to 64 letters, digits, dots, underscores and hyphens, beginning with a letter or digit";
   throw new SternwayError("invalid", `"${name}" is not a name: use ${rule}`);
+}
+
+function checkNote(note: string): void {
+  if (Buffer.byteLength(note) <= NOTE_BYTES_MAX) return;
+  throw new SternwayError("invalid", `a note has at most ${NOTE_BYTES_MAX} bytes`);
 }
 
 function checkSize(sizeBytes: number): void {

@@ -3,6 +3,9 @@
  */
 import type { ReadableDevice, WritableDevice } from "../base/device.ts";
 import type { Lsn, Micros } from "../base/units.ts";
+import type { Hold, KeptPoint, VolumeRetention } from "./retention.ts";
+
+export type { Hold, KeptPoint, RetentionPolicy, RetentionState } from "./retention.ts";
 
 /** A moment as people write it, parsed. Text forms: `now`, `lsn:N`, `bookmark:NAME`, RFC 3339, `-15m` (age). */
 export type Moment =
@@ -63,10 +66,10 @@ export interface TimelineBucket {
 }
 
 export interface TimelineMark {
-  kind: "created" | "resized" | "rolled-back" | "bookmark";
+  kind: "created" | "resized" | "rolled-back" | "bookmark" | "hold";
   time: Micros;
   lsn: Lsn;
-  /** `10 GiB`, `to lsn 17`, the bookmark's name. */
+  /** `10 GiB`, `to lsn 17`, the bookmark's or hold's name. */
   detail: string;
 }
 
@@ -75,6 +78,13 @@ export interface Timeline {
   to: Micros;
   buckets: TimelineBucket[];
   marks: TimelineMark[];
+  /** Absent while every write of the volume is kept. */
+  kept?: {
+    /** From here on every write can be had. */
+    everyWriteFrom: { lsn: Lsn; time: Micros };
+    /** What is left of the time before it, beside bookmarks and holds, oldest first. */
+    points: KeptPoint[];
+  };
 }
 
 export interface DiffRange {
@@ -100,7 +110,7 @@ export type ParseMoment = (text: string) => Moment;
  * All names: 1 to 64 of `a-z A-Z 0-9 . _ -`, starting with a letter or digit.
  * Every method throws not_found for an unknown volume; every change is durable when its promise resolves.
  */
-export interface Volumes {
+export interface Volumes extends VolumeRetention {
   list(): VolumeInfo[];
   get(name: string): VolumeInfo;
   /**
@@ -110,12 +120,12 @@ export interface Volumes {
   create(name: string, sizeBytes: number, options?: { vault?: string }): Promise<VolumeInfo>;
   /** Growing adds zeroes; shrinking trims what lies past the end (older moments keep it). @throws conflict: shrinking while attached without force */
   resize(name: string, sizeBytes: number, options?: { force?: boolean }): Promise<VolumeInfo>;
-  /** @throws conflict: attached without force */
+  /** @throws conflict: attached without force, or the lock forbids it */
   delete(name: string, options?: { force?: boolean }): Promise<void>;
 
   /** The live, writable volume; counts as attached until closed. */
   openLive(name: string): Promise<WritableDevice>;
-  /** The volume as of a moment. Builds nothing. @throws not_found with the oldest moment, when it lies before history */
+  /** The volume as of a moment. Builds nothing. @throws not_found with the nearest moments, when it lies before history or retention let it go */
   openAt(name: string, moment: Moment): Promise<PastDevice>;
   resolve(name: string, moment: Moment): Promise<ResolvedMoment>;
 
@@ -129,7 +139,10 @@ export interface Volumes {
   bookmarks(name: string): Bookmark[];
   /** Names a moment; `now` is made durable first. @throws conflict: the name is taken in this volume */
   bookmark(name: string, bookmarkName: string, at: Moment, note: string): Promise<Bookmark>;
+  /** @throws conflict: its moment is younger than the lock */
   removeBookmark(name: string, bookmarkName: string): Promise<void>;
+  /** Keeps a moment until it is released; `now` is made durable first. @throws conflict: the name is taken in this volume */
+  hold(name: string, holdName: string, at: Moment, note: string): Promise<Hold>;
 
   /** @param bucketCount - 1 to 10,000 @param from - default: creation @param to - default: now */
   timeline(name: string, range: { from?: Micros; to?: Micros; bucketCount: number }): Promise<Timeline>;

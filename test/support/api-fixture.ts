@@ -72,6 +72,13 @@ export async function openApiFixture(appliance: Partial<Appliance> = {}): Promis
         unlock: async (name) => ({ ...NAMED, name }),
         forget: async () => {},
       },
+      scrub: {
+        status: () => ({ cycleDays: 30, vaults: [] }),
+        async *run() {
+          yield { line: "progress", what: "vault default", done: 1, total: 2 };
+          yield { line: "end", objects: 2, bytes: 8192, findings: 0, restored: 0, damaged: 0 };
+        },
+      },
       disks: async () => DISKS,
       async *check() {
         yield { line: "progress", what: "packs", done: 1, total: 2 };

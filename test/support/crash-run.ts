@@ -214,6 +214,8 @@ class CrashRun {
   /** Compares all volumes that exist at an LSN, up to so many blocks of each. */
   private async compareAt(vault: Vault, at: number, blocksMax: number): Promise<void> {
     for (const volume of this.model.volumesAt(at)) {
+      // The moments of a deleted volume are let go.
+      if (volume.deletedLsn !== undefined) continue;
       const strand = strandOf(volume, at)!;
       const touched = this.model.touched(strand);
       const skip = Math.max(0, touched.length - blocksMax);

@@ -15,6 +15,7 @@ import type {
   VolumeInfo,
   Volumes,
 } from "../../src/volume/volumes.ts";
+import { createFakeRetention } from "./fake-retention.ts";
 
 const SECTOR = 512;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -215,7 +216,20 @@ export function createFakeVolumes(start = Date.parse("2026-11-20T12:00:00Z") * 1
     return info(volume);
   }
 
+  const retention = createFakeRetention(find, () => micros(clock));
+
   return {
+    ...retention,
+    async hold(name, holdName, at, note) {
+      if (retention.holds(name).some((each) => each.name === holdName)) {
+        throw new SternwayError("conflict", `there is a hold ${holdName} already`);
+      }
+      const { lsn: held, time } = resolve(name, at);
+      const hold = { name: holdName, lsn: held, time, createdAt: micros(clock), note };
+      retention.addHold(name, hold);
+      return hold;
+    },
+
     advance: (by) => void (clock += by),
     now: () => micros(clock),
     openCount: () => opened,

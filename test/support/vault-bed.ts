@@ -32,3 +32,8 @@ export async function openBed(sim: Simulation, disk: SimulatedDisk, options: Par
   });
   return { vault, volumes: await openVolumes(vault, sim.clock, "default") };
 }
+
+/** Options that make a vault encrypted, and open it again. */
+export const encryptedBed = {
+  encrypt: { kind: "key-file", bytes: new Uint8Array(32).fill(0x42) },
+} satisfies Partial<VaultOptions>;

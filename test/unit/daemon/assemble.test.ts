@@ -27,6 +27,7 @@ function open(): Promise<Engine> {
     name: "default",
     dir,
     make: true,
+    scrub: { cycleDays: 30 },
     storage: resolveConfig({ fileText, filePath: "config.json", environment: {}, flags: {} }).storage,
     log: createLog({ level: "error", format: "json", write: () => {} }),
     metrics: createMetrics(),

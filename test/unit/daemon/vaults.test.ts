@@ -106,6 +106,7 @@ async function open(more: { openEngine?: OpenEngine } = {}): Promise<Vaults> {
     dataDir: dir,
     vaultsDir: join(dir, "vaults"),
     knownVolumesPath: join(dir, "vaults.json"),
+    scrub: { cycleDays: 30 },
     storage,
     log: createLog({ level: "debug", format: "json", write: (line) => void logged.push(line) }),
     metrics: createMetrics(),

@@ -199,14 +199,34 @@ describe("Scrub.step()", () => {
     scrubAfter(
       7,
       () => undefined,
-      async ({ scrub, bed, disk }) => {
-        disk.inject({ effect: "EIO", operations: ["read"], path: /00000002-0\.pack$/, skip: 3, times: 1 });
+      async ({ bed, disk }) => {
+        // Without any source there is no repair, so the slots stay as they are.
+        const scrub = await Scrub.open(bed.vault, {});
+        disk.inject({ effect: "EIO", operations: ["read"], path: /00000002-0\.pack$/, skip: 4, times: 1 });
         const step = await scrub.step();
         expect(step.subject).toBe("pack 2");
-        expect(step.findings).toHaveLength(1);
-        // The repair reads it again, finds it sound, and writes the pack anew on other sectors.
-        expect(step.repairs[0]!.report).toMatchObject({ restored: { itself: 4 }, lost: 0 });
-        expect(bed.vault.sealing.manifest.packs.at(-1)!.generation).toBe(1);
+        expect(step.repairs[0]!.report).toEqual({ restored: {}, freed: 0, lost: 4 });
+        expect(await readBlock(bed, "web", 0)).toEqual(noise(500, 1));
+        const web = await bed.volumes.openLive("web");
+        for (let block = 0; block < 8; block++)
+          await web.write((56 + block) * BLOCK_SIZE, noise(block + 500, 1), false);
+        await bed.vault.seal();
+        expect(bed.vault.sealing.manifest.packs.at(-1)).toMatchObject({ pack: 3, slots: 4 });
+        await web.close();
+      },
+    ));
+
+  test("writes a pack anew on other sectors when a second reading succeeds", () =>
+    scrubAfter(
+      13,
+      () => undefined,
+      async ({ scrub, bed, disk }) => {
+        disk.inject({ effect: "EIO", operations: ["read"], path: /00000002-0\.pack$/, skip: 4, times: 1 });
+        const step = await scrub.step();
+        expect(step.repairs[0]!.report).toEqual({ restored: { itself: 4 }, freed: 0, lost: 0 });
+        expect(bed.vault.sealing.manifest.packs.at(-1)).toMatchObject({ pack: 2, generation: 1 });
+        expect(bed.vault.sealing.manifest.quarantine).toEqual([]);
+        expect(await damageFound(bed.vault)).toBe(0);
       },
     ));
 
@@ -223,8 +243,7 @@ describe("Scrub.step()", () => {
       await web.close();
       await first.vault.stop();
       spoil(world, noise(16, 1));
-      // An index that knows nothing: its packs cannot be read while it is built.
-      const bed = await world.open({ indexBudgetBytes: 12 * 1024 + 288 });
+      const bed = await world.open();
       const scrub = await Scrub.open(bed.vault, {});
       const steps = await cycle(scrub);
       expect(repairs(steps).map(({ report }) => report.restored)).toEqual([{}, { packs: 1 }]);
