@@ -11,11 +11,12 @@ import { registerHistoryRoutes } from "./history-routes.ts";
 import { registerImageRoutes } from "./image-routes.ts";
 import { allowedMethods, failedValidation, problemResponse, unknownRoute } from "./problems.ts";
 import { registerScrubRoutes } from "./scrub-routes.ts";
+import { registerRetentionRoutes } from "./retention-routes.ts";
 import { registerTimelineRoutes } from "./timeline-routes.ts";
 import { registerVaultRoutes } from "./vault-routes.ts";
 import { registerVolumeRoutes } from "./volume-routes.ts";
 
-export type { ApiContext, ApiEnv, Appliance, ScrubAdmin, VaultAdmin } from "./appliance.ts";
+export type { ApiContext, ApiEnv, Appliance, RetentionAdmin, ScrubAdmin, VaultAdmin } from "./appliance.ts";
 export { listenHttp, type HttpAddress, type HttpListener } from "./http-server.ts";
 
 /** Answers one request. Never rejects. */
@@ -29,6 +30,7 @@ export function createApi(context: ApiContext): Answer {
   registerTimelineRoutes(app, context);
   registerImageRoutes(app, context);
   registerHistoryRoutes(app, context);
+  registerRetentionRoutes(app, context);
   registerVaultRoutes(app, context);
   registerApplianceRoutes(app, context);
   registerScrubRoutes(app, context);

@@ -4,6 +4,8 @@ import type {
   CheckLine,
   CheckRequest,
   DiskList,
+  GcRequest,
+  GcRunLine,
   Health,
   ScrubLine,
   ScrubRequest,
@@ -22,12 +24,24 @@ export interface Appliance {
   vault(): Promise<VaultStatus>;
   vaults: VaultAdmin;
   scrub: ScrubAdmin;
+  retention: RetentionAdmin;
   disks(): Promise<DiskList>;
   /**
    * Verifies the vaults beside their service; ends with a line `end`. Aborting the signal stops it.
    * @throws conflict: another check runs; not_found: no such volume
    */
   check(request: CheckRequest, signal: AbortSignal): AsyncIterable<Exclude<CheckLine, { line: "failed" }>>;
+}
+
+export interface RetentionAdmin {
+  /** Whose hours, days, weeks and months count. */
+  readonly zone: string;
+  /**
+   * Carries out all policies and gives the space back, of every open vault or of one; ends with a line `end`. Aborting the signal stops it
+   * after the vault at hand.
+   * @throws conflict: it runs already; not_found: no such vault
+   */
+  run(request: GcRequest, signal: AbortSignal): AsyncIterable<GcRunLine>;
 }
 
 export interface ScrubAdmin {

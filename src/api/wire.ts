@@ -1,5 +1,5 @@
 /** The engine's facts in the contract's words. */
-import { formatTime } from "../base/units.ts";
+import { formatTime, micros } from "../base/units.ts";
 import type { WireBookmark, WireMoment, WireTimeline, WireVolume } from "../contract/contract.ts";
 import type { Bookmark, ResolvedMoment, Timeline, VolumeInfo } from "../volume/volumes.ts";
 
@@ -22,6 +22,13 @@ export function wireBookmark(bookmark: Bookmark): WireBookmark {
   return { ...bookmark, time: formatTime(bookmark.time), createdAt: formatTime(bookmark.createdAt) };
 }
 
+function wireKept({ everyWriteFrom, points }: NonNullable<Timeline["kept"]>): NonNullable<WireTimeline["kept"]> {
+  return {
+    everyWriteFrom: { lsn: everyWriteFrom.lsn, time: formatTime(everyWriteFrom.time) },
+    points: points.map(({ lsn, time, why }) => ({ lsn, time: formatTime(micros(time)), why })),
+  };
+}
+
 export function wireTimeline(timeline: Timeline): WireTimeline {
   return {
     from: formatTime(timeline.from),
@@ -32,5 +39,6 @@ export function wireTimeline(timeline: Timeline): WireTimeline {
       to: formatTime(bucket.to),
     })),
     marks: timeline.marks.map((mark) => ({ ...mark, time: formatTime(mark.time) })),
+    ...(timeline.kept === undefined ? {} : { kept: wireKept(timeline.kept) }),
   };
 }

@@ -97,6 +97,14 @@ export const configSchema = z.strictObject({
       freeSpaceReserveBytes: size(64 * 2 ** 20, 2 ** 40, "1GiB"),
     })
     .prefault({}),
+  retention: z
+    .strictObject({
+      /** How often policies are carried out. */
+      intervalMinutes: z.number().min(1).max(1440).default(15),
+      /** Whose hours, days, weeks and months count; left out: the machine's own. */
+      timeZone: z.string().min(1).optional(),
+    })
+    .prefault({}),
   scrub: z
     .strictObject({
       /** In so many days everything that is stored is read once. */

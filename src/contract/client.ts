@@ -12,6 +12,15 @@ import {
 import { bookmarkListSchema, bookmarkSchema, diffLineSchema, rollbackSchema } from "./history.ts";
 import { extentLineSchema, IMAGE_LSN_HEADER, IMAGE_TIME_HEADER } from "./image.ts";
 import { scrubLineSchema, scrubStatusSchema, type ScrubRequest } from "./scrub.ts";
+import {
+  gcLineSchema,
+  holdListSchema,
+  holdSchema,
+  retentionPlanSchema,
+  retentionSchema,
+  type GcRequest,
+  type WirePolicy,
+} from "./retention.ts";
 import { flushPointListSchema, timelineSchema } from "./timeline.ts";
 import { send, sendForJson, sendForLines, type ClientTarget } from "./transport.ts";
 import { resolvedMomentSchema } from "./fields.ts";
@@ -161,6 +170,44 @@ export function createClient(target: ClientTarget) {
         path: `${volumePath(name)}/bookmarks/${encodeURIComponent(bookmarkName)}`,
       });
     },
+    retention: (name: string) =>
+      sendForJson(target, { method: "GET", path: `${volumePath(name)}/retention` }, retentionSchema),
+    /** @param options.expire - although it lets go of something at once */
+    setRetention: (name: string, policy: WirePolicy, options: { expire?: boolean } = {}) =>
+      sendForJson(
+        target,
+        { method: "PUT", path: `${volumePath(name)}/retention`, body: { ...policy, ...options } },
+        retentionSchema,
+      ),
+    clearRetention: (name: string) =>
+      sendForJson(target, { method: "DELETE", path: `${volumePath(name)}/retention` }, retentionSchema),
+    /** @param policy - instead of the volume's own */
+    planRetention: (name: string, policy?: WirePolicy) =>
+      sendForJson(
+        target,
+        {
+          method: "POST",
+          path: `${volumePath(name)}/retention/plan`,
+          body: policy === undefined ? {} : { policy },
+        },
+        retentionPlanSchema,
+      ),
+    lockRetention: (name: string, seconds: number) =>
+      sendForJson(
+        target,
+        { method: "PUT", path: `${volumePath(name)}/retention/lock`, body: { seconds } },
+        retentionSchema,
+      ),
+    holds: async (name: string) =>
+      (await sendForJson(target, { method: "GET", path: `${volumePath(name)}/holds` }, holdListSchema)).holds,
+    createHold: (name: string, hold: { name: string; at?: string; note?: string }) =>
+      sendForJson(target, { method: "POST", path: `${volumePath(name)}/holds`, body: hold }, holdSchema),
+    async releaseHold(name: string, holdName: string): Promise<void> {
+      await send(target, { method: "DELETE", path: `${volumePath(name)}/holds/${encodeURIComponent(holdName)}` });
+    },
+    /** What is done, in order, then `end`. Leaving the loop stops it after the vault at hand. */
+    gc: (request: GcRequest = {}, signal?: AbortSignal) =>
+      sendForLines(target, { method: "POST", path: "/v1/gc", body: request, signal }, gcLineSchema),
     /** Changed ranges in order, then `end`. @param to - default `now` */
     diff: (name: string, from: string, to?: string, signal?: AbortSignal) =>
       sendForLines(

@@ -6,6 +6,7 @@
 import * as appliance from "./appliance.ts";
 import * as history from "./history.ts";
 import * as image from "./image.ts";
+import * as retention from "./retention.ts";
 import * as scrub from "./scrub.ts";
 import * as timeline from "./timeline.ts";
 import * as vaults from "./vaults.ts";
@@ -31,6 +32,15 @@ export const routes = {
   createBookmark: history.createBookmark,
   deleteBookmark: history.deleteBookmark,
   getDiff: history.getDiff,
+  getRetention: retention.getRetention,
+  setRetention: retention.setRetention,
+  clearRetention: retention.clearRetention,
+  planRetention: retention.planRetention,
+  lockRetention: retention.lockRetention,
+  listHolds: retention.listHolds,
+  createHold: retention.createHold,
+  releaseHold: retention.releaseHold,
+  runGc: retention.runGc,
   getHealth: appliance.getHealth,
   getMetrics: appliance.getMetrics,
   getVault: appliance.getVault,
@@ -57,6 +67,15 @@ export { FLUSH_POINTS_DEFAULT, TIMELINE_BUCKETS_DEFAULT } from "./timeline.ts";
 export { IMAGE_LSN_HEADER, IMAGE_TIME_HEADER, type ExtentLine } from "./image.ts";
 export type { ScrubLine, ScrubRequest, ScrubStatus, VaultScrub } from "./scrub.ts";
 export { type DiffLine, type WireBookmark } from "./history.ts";
+export type {
+  GcLine,
+  GcRequest,
+  GcRunLine,
+  WireHold,
+  WirePlan,
+  WirePolicy,
+  WireRetention,
+} from "./retention.ts";
 export { PAGE_DEFAULT } from "./appliance.ts";
 export type { CheckLine, CheckRequest, DiskList, Health, VaultStatus } from "./appliance.ts";
 export type { VaultKey, WireVault } from "./vaults.ts";

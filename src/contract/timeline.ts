@@ -20,12 +20,21 @@ export const timelineSchema = z
     ),
     marks: z.array(
       z.object({
-        kind: z.enum(["created", "resized", "rolled-back", "bookmark"]),
+        kind: z.enum(["created", "resized", "rolled-back", "bookmark", "hold"]),
         time: timeSchema,
         lsn: lsnSchema,
         detail: z.string(),
       }),
     ),
+    kept: z
+      .object({
+        everyWriteFrom: z.object({ lsn: lsnSchema, time: timeSchema }),
+        points: z.array(z.object({ lsn: lsnSchema, time: timeSchema, why: z.string() })),
+      })
+      .optional()
+      .openapi({
+        description: "where every write begins to be kept, and the points that are kept before; absent: all is kept",
+      }),
   })
   .openapi("Timeline");
 export type WireTimeline = z.output<typeof timelineSchema>;

@@ -127,6 +127,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     },
     check: (request, signal) => checkVolumes(volumes, request, signal),
     scrub,
+    collect: vault.readOnlyReason === undefined ? () => vault.collect() : undefined,
     async stop() {
       await scrub?.stop();
       await vault.stop();

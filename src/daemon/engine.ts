@@ -9,6 +9,7 @@ import type { ScrubLine, ScrubRequest, VaultKey, VaultScrub, VaultStatus } from 
 import type { Log } from "../observe/log.ts";
 import type { Metrics, VaultSample } from "../observe/metrics.ts";
 import type { Volumes } from "../volume/volumes.ts";
+import type { RetainedVault } from "./retention-task.ts";
 
 export interface Engine {
   readonly volumes: Volumes;
@@ -22,6 +23,8 @@ export interface Engine {
   trouble(): string | undefined;
   /** Of this vault alone; the caller sees to it that one check runs at a time. */
   check: Appliance["check"];
+  /** Gives back the space of what is not needed any more. Absent for a vault that is open for reading only. */
+  readonly collect?: RetainedVault["collect"];
   /** Absent for a vault that is open for reading only: nothing in it can be repaired. */
   readonly scrub?: EngineScrub | undefined;
   /** Makes everything answered durable and closes; devices that are open fail from then on. Idempotent. */

@@ -205,8 +205,8 @@ export class ScrubTask {
     log.info({ pack, ...report }, "a damaged pack was worked on");
     const subject = `pack ${pack}`;
     if (restored > 0 || report.freed > 0) {
-      const rest = report.lost === 0 ? "" : `, ${report.lost} are still lost`;
-      const message = `vault ${name}: ${subject} was repaired: ${restored} blocks brought back, ${report.freed} not needed any more${rest}`;
+      const rest = report.lost === 0 ? "" : `, ${blockText(report.lost)} still lost`;
+      const message = `vault ${name}: ${subject} was repaired: ${blockText(restored)} brought back, ${report.freed} not needed any more${rest}`;
       tell({ level: report.lost === 0 ? "info" : "warning", kind: "repaired", subject, message });
     } else if (isNews && report.lost > 0) {
       const why = report.obstacle ?? "no copy of them was found";
@@ -214,11 +214,12 @@ export class ScrubTask {
         level: "alert",
         kind: "lost",
         subject,
-        message: `vault ${name}: ${subject}: ${report.lost} blocks are lost: ${why}`,
+        message: `vault ${name}: ${subject}: ${blockText(report.lost)} lost: ${why}`,
       });
     }
   }
 }
 
+const blockText = (count: number): string => (count === 1 ? "1 block" : `${count} blocks`);
 const isNew = ({ isKnown }: { isKnown: boolean }): boolean => !isKnown;
 const blocks = (report: RepairReport): number => Object.values(report.restored).reduce((sum, count) => sum + count, 0);

@@ -75,11 +75,15 @@ const ERRNO_KINDS: Record<number, { kind: ErrorKind; code: string }> = {
   [NBD_ESHUTDOWN]: { kind: "unavailable", code: "ESHUTDOWN" },
 };
 
-/** A server's errno as our error; `facts.code` is the errno's name. */
+/** A server's errno as our error; `facts.code` is the errno's name, `facts.said` the server's own words, if it had any. */
 export function errorOfErrno(errno: number, message: string, doing: string): SternwayError {
   const known = ERRNO_KINDS[errno] ?? { kind: "unavailable" as const, code: `errno ${errno}` };
   const text = message === "" ? known.code : `${message} (${known.code})`;
-  return new SternwayError(known.kind, `the NBD server refused ${doing}: ${text}`, { code: known.code, errno });
+  return new SternwayError(known.kind, `the NBD server refused ${doing}: ${text}`, {
+    code: known.code,
+    errno,
+    ...(message === "" ? {} : { said: message }),
+  });
 }
 
 const OPTION_ERROR_KINDS: Record<number, { kind: ErrorKind; text: string }> = {

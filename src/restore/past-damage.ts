@@ -50,7 +50,7 @@ async function narrow(
   const end = offset + length;
   const middle = Math.floor((offset + length / 2) / BLOCK_SIZE) * BLOCK_SIZE;
   const split = middle > offset ? middle : (Math.floor(offset / BLOCK_SIZE) + 1) * BLOCK_SIZE;
-  if (split >= end) return visit(offset, { length, why: error.message });
+  if (split >= end) return visit(offset, { length, why: reasonOf(error) });
   for (const [from, to] of [
     [offset, split],
     [split, end],
@@ -74,6 +74,12 @@ export function note(ranges: LostRange[], range: LostRange): void {
   const last = ranges.at(-1);
   if (last && last.offset + last.length === range.offset && last.why === range.why) last.length += range.length;
   else ranges.push(range);
+}
+
+/** Over NBD the error also tells of the request, which differs from block to block; what the server said of the bytes does not. */
+function reasonOf({ message, facts }: SternwayError): string {
+  const { said } = facts;
+  return typeof said === "string" && said !== "" ? said : message;
 }
 
 function onlyDamage(error: unknown): SternwayError {

@@ -60,8 +60,7 @@ export interface OpenPacksRequest {
   packs: PackRecord[];
 }
 
-export type CollectRequest =
-  SurveyRequest | SurveyMoreRequest | ClosePacksRequest | RepackRequest | OpenPacksRequest;
+export type CollectRequest = SurveyRequest | SurveyMoreRequest | ClosePacksRequest | RepackRequest | OpenPacksRequest;
 
 export interface SurveyProgress {
   bytes: number;
@@ -187,14 +186,13 @@ export class CollectWork {
     assert(this.closed.has(record.pack), "only a closed pack is repacked");
     const { disk, packs, seed, known, newBuilder } = this.parts;
     known.set(record.pack, record);
-    const bits = this.live.of(record.pack);
     const builder = newBuilder(record.pack, record.generation + 1, this.live.count(record.pack));
     return await repack({
       disk,
       packs,
       seed,
       record,
-      isLive: (slot) => (bits[slot >>> 3]! & (1 << (slot & 7))) !== 0,
+      isLive: (slot) => this.live.has(record.pack, slot),
       builder,
     });
   }

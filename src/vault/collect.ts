@@ -115,6 +115,8 @@ export class Collector {
     for (let start = 0; start < numbers.length; start += SURVEY_PACKS_MAX) {
       await this.collectAmong(new Set(numbers.slice(start, start + SURVEY_PACKS_MAX)), report);
     }
+    report.liveBytes = Math.round(report.liveBytes);
+    report.deadBytes = Math.round(report.deadBytes);
     report.micros = clock.monotonic() - started;
     return report;
   }

@@ -41,7 +41,7 @@ export type Repacked =
 
 /** @throws unavailable: the disk failed; nothing was published */
 export async function repack(options: RepackOptions): Promise<Repacked> {
-  const { disk, packs, record, isLive, builder } = options;
+  const { disk, packs, record, builder } = options;
   try {
     const { fingerprints } = await packs.directory(record.pack);
     const liveSlots = await copy(options, fingerprints);

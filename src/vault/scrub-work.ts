@@ -71,8 +71,6 @@ export type ScrubResult<Request extends ScrubRequest> = Request extends VerifyRe
 
 export interface ScrubWorkParts {
   disk: Disk;
-  /** The vault's directory. */
-  dir: string;
   vaultId: Uint8Array;
   /** Undefined: the vault is not encrypted. */
   cipher?: VaultCipher | undefined;

@@ -119,7 +119,8 @@ export class Scrub {
     const now = this.vault.parts.clock.wall();
     // A clock that was set back must not stop the scrub for as long.
     const elapsed = Math.min(Math.max(0, now - startedAt), cycleMicros);
-    const share = bytes / Math.max(1, bytes + bytesLeft);
+    // With nothing left the cycle still takes its time, or an empty vault's cycles would follow one another without end.
+    const share = bytesLeft === 0 ? 1 : bytes / (bytes + bytesLeft);
     return Math.max(0, Math.ceil((share * cycleMicros - elapsed) / 1000));
   }
 

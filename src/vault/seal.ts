@@ -15,6 +15,7 @@ import type { VaultCipher } from "../security/cipher.ts";
 import { Deduplicator } from "./deduplicator.ts";
 import { FingerprintIndex } from "./fingerprint-index.ts";
 import type { LayerReader } from "./layer-reader.ts";
+import { mergeLayers } from "./layer-merge.ts";
 import { LayerWriter } from "./layer-writer.ts";
 import { chroniclePath, layerPath } from "./paths.ts";
 import { writeImage } from "./image.ts";
@@ -28,7 +29,7 @@ import { PackStore } from "./pack-reader.ts";
 import { Quarantine } from "./quarantine.ts";
 import { ScrubWork, type ScrubRequest, type ScrubResult } from "./scrub-work.ts";
 import { SpaceWork, type SpaceResult, type SpaceWorkRequest } from "./space-work.ts";
-import { countThinning, thinLayers, type Needs } from "./thin.ts";
+import { countThinning, keepsAll, thinLayers, type Needs } from "./thin.ts";
 import { THIN_SHARE_MIN } from "./thin-policy.ts";
 import { PAGE_ZERO, provedPage, readStretch, type Stretch, type StretchRun } from "./stretch.ts";
 
@@ -227,8 +228,8 @@ export class Sealer {
     const keyOf = (print: bigint): bigint => proposalKey(print, options);
     const { deduplicator } = this;
     this.store = new IndexStore({ disk, dir, vaultId, seed });
-    this.scrub = new ScrubWork({ disk, dir, vaultId, cipher, seed, packs, index, deduplicator, quarantine, known, keyOf });
-    this.space = new SpaceWork(() => layerSet(disk, dir, vaultId, 0));
+    this.scrub = new ScrubWork({ disk, vaultId, cipher, seed, packs, index, deduplicator, quarantine, known, keyOf });
+    this.space = new SpaceWork(() => layerSet(disk, dir, vaultId, 0, cipher));
     this.collect = new CollectWork({
       disk,
       dir,
@@ -468,15 +469,16 @@ export class Sealer {
     const { dir, vaultId, cipher } = this.options;
     const set = this.openSet();
     try {
-      const path = `${dir}/${layerPath(layer)}`;
+      const inputs = await openAll(set, records);
+      const output = { disk: this.disk, path: `${dir}/${layerPath(layer)}`, vaultId, cipher, id: layer };
+      if (keepsAll(records, needs)) {
+        const merged = await mergeLayers({ ...output, inputs });
+        return { record: { ...merged, rank, weights: sumWeights(records) }, droppedBlocks: 0 };
+      }
       const { meta, weights, droppedBlocks } = await thinLayers({
-        disk: this.disk,
-        inputs: await openAll(set, records),
+        ...output,
+        inputs,
         after: await openAll(set, after),
-        path,
-        vaultId,
-        cipher,
-        id: layer,
         needs,
       });
       return { record: { ...meta, rank, weights }, droppedBlocks };
@@ -611,6 +613,17 @@ class Placing {
   indexInto(index: FingerprintIndex): void {
     for (const [print, page] of this.pages) index.insert(print, this.targets[page]!);
   }
+}
+
+function sumWeights(layers: readonly LayerRecord[]): ShardWeight[] {
+  const sums = new Map<string, ShardWeight>();
+  for (const { strand, shard, entries } of layers.flatMap((layer) => layer.weights)) {
+    const key = `${strand}/${shard}`;
+    const sum = sums.get(key);
+    if (sum) sum.entries += entries;
+    else sums.set(key, { strand, shard, entries });
+  }
+  return [...sums.values()];
 }
 
 async function openAll(set: LayerSet, records: readonly LayerRecord[]): Promise<LayerReader[]> {

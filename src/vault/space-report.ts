@@ -25,7 +25,9 @@ export async function accountSpace(sealing: Sealing, registry: Registry, instead
       const { manifest, runner } = sealing;
       letGo = sealing.holdLayers();
       const newest = Number.MAX_SAFE_INTEGER as Lsn;
-      const volumes = registry.volumes().map((volume) => ({ volume: volume.id, needs: needsOf(registry, newest, [volume]) }));
+      const volumes = registry
+        .volumes()
+        .map((volume) => ({ volume: volume.id, needs: needsOf(registry, newest, [volume]) }));
       const deltas = manifest.layers.filter((layer) => layer.kind === "delta");
       await runner.run({ kind: "space", deltas, packs: manifest.packs, volumes, instead });
       return undefined;

@@ -71,7 +71,11 @@ export async function countSpace(options: SpaceOptions): Promise<SpaceReport> {
   };
   const ordered = packs.toSorted((a, b) => a.pack - b.pack);
   for (let start = 0; start === 0 || start < ordered.length; start += SPACE_PACKS_MAX) {
-    const pass = new SpacePass(ordered.slice(start, start + SPACE_PACKS_MAX), options, start === 0 ? report : undefined);
+    const pass = new SpacePass(
+      ordered.slice(start, start + SPACE_PACKS_MAX),
+      options,
+      start === 0 ? report : undefined,
+    );
     if (deltas.length > 0) {
       await walkStood(deltas, [], (run) => {
         pass.take(run);
@@ -80,7 +84,23 @@ export async function countSpace(options: SpaceOptions): Promise<SpaceReport> {
     }
     pass.addTo(report);
   }
-  return report;
+  return rounded(report);
+}
+
+/** In whole bytes; live and dead still add up to what is stored. */
+function rounded(report: SpaceReport): SpaceReport {
+  const deadBytes = Math.round(report.deadBytes);
+  return {
+    ...report,
+    volumes: report.volumes.map((each) => ({
+      ...each,
+      uniqueBytes: Math.round(each.uniqueBytes),
+      sharedBytes: Math.round(each.sharedBytes),
+    })),
+    liveBytes: report.storedBytes - deadBytes,
+    deadBytes,
+    wouldBeFreedBytes: Math.round(report.wouldBeFreedBytes),
+  };
 }
 
 /** Sets of volumes by number; 0 is the empty one. */

@@ -1,6 +1,6 @@
 /**
- * Thinning: writes deltas anew without the entries that no needed moment can see (needs.ts). It is a merge that drops, so every merge
- * thins as well, and one layer can be thinned alone.
+ * Thinning: writes deltas anew without the entries that no needed moment can see (needs.ts). It is a merge that drops, so every merge of
+ * what is not needed in full thins as well, and one layer can be thinned alone.
  *
  * The rule: an entry made at L, whose place is taken over at N, is what moments `[L, N)` see there. When none of them is needed, it goes. What
  * a needed moment sees is by that never dropped, and nothing dropped was hiding an older entry from a needed moment: so every needed
@@ -13,7 +13,7 @@ import type { Disk } from "../base/disk.ts";
 import { SternwayError } from "../base/errors.ts";
 import type { VaultCipher } from "../security/cipher.ts";
 import { EntryMix, SHARD_SHIFT, type LayerMeta, type LayerPage } from "./layer-format.ts";
-import { lsnRangeOf, mergeRuns } from "./layer-merge.ts";
+import { lsnRangeOf } from "./layer-merge.ts";
 import type { LayerReader } from "./layer-reader.ts";
 import { walkStood, type StoodRun } from "./layer-thin.ts";
 import { LayerWriter, type EntryRun } from "./layer-writer.ts";
@@ -85,12 +85,7 @@ export async function thinLayers(options: ThinOptions): Promise<Thinned> {
   const writer = new LayerWriter({ disk, path, vaultId, cipher, id, kind: "delta", firstLsn, lastLsn });
   const thinner = new Thinner(writer, needs);
   try {
-    if (keepsAll(inputs, needs, firstLsn)) {
-      const run = (page: EntryRun, from: number, to: number): Promise<void> | undefined => thinner.pass(page, from, to);
-      await mergeRuns(inputs, { appendRun: run });
-    } else {
-      await walkStood(inputs, after, (run) => thinner.take(run));
-    }
+    await walkStood(inputs, after, (run) => thinner.take(run));
     await thinner.check(inputs, id);
     const meta = await writer.finish();
     return { meta, weights: thinner.weights, dropped: thinner.dropped, droppedBlocks: thinner.droppedBlocks };
@@ -101,9 +96,11 @@ export async function thinLayers(options: ThinOptions): Promise<Thinned> {
   }
 }
 
-/** The quick case: every moment from the inputs' first on is needed, of every strand in them. */
-function keepsAll(inputs: readonly LayerReader[], needs: Needs, firstLsn: number): boolean {
-  return inputs.every(({ meta }) => meta.shards.every(({ strand }) => (needs.get(strand)?.from ?? Infinity) <= firstLsn));
+/** Whether nothing can be dropped from deltas: every moment from their first on is needed, of every strand in them. */
+export function keepsAll(deltas: readonly LayerMeta[], needs: Needs): boolean {
+  return deltas.every(({ firstLsn, shards }) =>
+    shards.every(({ strand }) => (needs.get(strand)?.from ?? Infinity) <= firstLsn),
+  );
 }
 
 class Thinner {
@@ -121,12 +118,6 @@ class Thinner {
   constructor(writer: LayerWriter, needs: Needs) {
     this.#writer = writer;
     this.#needs = needs;
-  }
-
-  /** Takes entries that are all kept. */
-  pass(run: EntryRun, from: number, to: number): Promise<void> | undefined {
-    this.#weigh(run, from, to);
-    return this.#writer.appendRun(run, from, to);
   }
 
   /** Moves what is kept together at the batch's start, what is not into `gone`. */
@@ -157,7 +148,8 @@ class Thinner {
       this.#mix.add(page);
       this.dropped += lost;
     }
-    return this.pass(run, 0, kept);
+    this.#weigh(run, 0, kept);
+    return this.#writer.appendRun(run, 0, kept);
   }
 
   /** Law 2 across thinning: kept and dropped together are exactly the inputs' entries. */

@@ -52,7 +52,10 @@ export function notKept(record: VolumeRecord, at: number, text: string): Sternwa
   const after = points.find((point) => point.lsn > at);
   const horizon = horizonOf(record);
   const name = (point: KeptMoment): string => `lsn:${point.lsn} (${formatTime(point.time as never)})`;
-  const near = [before && `${name(before)} before it`, after ? `${name(after)} after it` : `all from lsn:${horizon} on`];
+  const near = [
+    before && `${name(before)} before it`,
+    after ? `${name(after)} after it` : `all from lsn:${horizon} on`,
+  ];
   return new SternwayError(
     "not_found",
     `${text} of volume ${record.name} is no longer kept: the nearest are ${near.filter((part) => part !== undefined).join(", ")}`,

@@ -77,6 +77,13 @@ export interface VolumeRetention {
    */
   thin(name: string, to: { horizonLsn: Lsn; points: readonly KeptPoint[] }): Promise<KeptPoint[]>;
 
+  /**
+   * How many stored bytes nothing would need any more if a volume were thinned so: what other volumes share with it is not among them.
+   * Reads the whole map in the background, so it takes a while.
+   * @returns undefined: it cannot be counted now
+   */
+  wouldFree(name: string, to: { horizonLsn: Lsn; points: readonly KeptPoint[] }): Promise<number | undefined>;
+
   /** Makes durable how much time has passed, in every vault that takes writes. */
   noteTime(): Promise<void>;
 }

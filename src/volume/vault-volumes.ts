@@ -181,6 +181,10 @@ class VaultVolumes implements Volumes {
     return await this.of(name).thin(name, ...rest);
   }
 
+  async wouldFree(name: string, ...rest: Tail<Volumes["wouldFree"]>): ReturnType<Volumes["wouldFree"]> {
+    return await this.of(name).wouldFree(name, ...rest);
+  }
+
   async noteTime(): Promise<void> {
     for (const home of this.homes.all()) await home.volumes?.noteTime();
   }

@@ -8,9 +8,10 @@
  */
 import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
-import { SternwayError } from "../base/errors.ts";
+import { isSternwayError, SternwayError } from "../base/errors.ts";
 import { formatTime, lsn, micros, type Lsn, type Micros } from "../base/units.ts";
-import type { KeptPoint, RetentionPolicy, VolumeRecord } from "../vault/registry.ts";
+import { needsOf } from "../vault/needs.ts";
+import { Registry, type KeptPoint, type RetentionPolicy, type VolumeRecord } from "../vault/registry.ts";
 import type { Vault } from "../vault/vault.ts";
 import { findCandidates, spansWithin } from "./candidates.ts";
 import { horizonOf, keptPoints, requireKept } from "./kept-moments.ts";
@@ -155,6 +156,20 @@ export class RetentionDesk {
       };
     });
     return (find().kept?.points ?? []).map((point) => ({ ...point }));
+  }
+
+  /** What nobody would need any more, beside what nobody needs already. @returns undefined: it cannot be counted now */
+  async wouldFree(record: VolumeRecord, horizonLsn: Lsn, points: readonly KeptPoint[]): Promise<number | undefined> {
+    const state = this.vault.registry.toState();
+    state.volumes[record.id - 1]!.kept = { horizonLsn, points: [...points] };
+    try {
+      const { wouldBeFreedBytes } = await this.vault.space(needsOf(new Registry(state), this.vault.lastLsn));
+      return wouldBeFreedBytes;
+    } catch (error) {
+      // A vault that is read-only, or counts for somebody else: the plan is good without the figure.
+      if (isSternwayError(error, "unavailable") || isSternwayError(error, "conflict")) return undefined;
+      throw error;
+    }
   }
 
   /** Notes that a device is open at a moment, which stays readable until `close`. @returns close, to be called once */

@@ -361,6 +361,10 @@ class VolumeSet implements Volumes {
     return await this.desk.thin(() => this.record(name), to.horizonLsn, to.points);
   }
 
+  async wouldFree(name: string, to: { horizonLsn: Lsn; points: readonly KeptPoint[] }): Promise<number | undefined> {
+    return await this.desk.wouldFree(this.record(name), to.horizonLsn, to.points);
+  }
+
   async noteTime(): Promise<void> {
     if (this.vault.readOnlyReason === undefined) await this.desk.time.note();
   }

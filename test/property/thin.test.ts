@@ -35,7 +35,8 @@ function shrink(random: Random, before: Needs): Needs {
 }
 
 function neededLsns(random: Random, { from, points }: StrandNeeds): number[] {
-  const recent = from === Infinity ? [] : [from, ENTRIES + 10, from + random.below(ENTRIES), from + random.below(ENTRIES)];
+  const recent =
+    from === Infinity ? [] : [from, ENTRIES + 10, from + random.below(ENTRIES), from + random.below(ENTRIES)];
   return [...points, ...recent];
 }
 
@@ -51,7 +52,13 @@ async function thin(layers: LayerBed, inputs: LayerReader[], after: LayerReader[
   return await layers.open(meta satisfies LayerMeta);
 }
 
-async function compare(layers: LayerBed, live: LayerReader[], all: MapEntry[], needs: Needs, random: Random): Promise<void> {
+async function compare(
+  layers: LayerBed,
+  live: LayerReader[],
+  all: MapEntry[],
+  needs: Needs,
+  random: Random,
+): Promise<void> {
   for (const [strand, needed] of needs) {
     for (const at of neededLsns(random, needed)) {
       for (const first of [0, 250, 262_140]) {
@@ -108,8 +115,20 @@ test("merging everything leaves exactly the entries that some needed moment sees
     const strands = [...new Set(all.map((entry) => entry.strand as number))];
     const needs = shrink(random, new Map(strands.map((strand) => [strand, { from: 0, points: [] }])));
     const half = ENTRIES / 2;
-    const older = await layers.open(await layers.write(all.filter((entry) => entry.lsn <= half), 1, half));
-    const younger = await layers.open(await layers.write(all.filter((entry) => entry.lsn > half), half + 1, ENTRIES));
+    const older = await layers.open(
+      await layers.write(
+        all.filter((entry) => entry.lsn <= half),
+        1,
+        half,
+      ),
+    );
+    const younger = await layers.open(
+      await layers.write(
+        all.filter((entry) => entry.lsn > half),
+        half + 1,
+        ENTRIES,
+      ),
+    );
     const kept = await entriesOf(await thin(layers, [older, younger], [], needs));
     const expected = all.filter((entry) => {
       const next = all

@@ -49,13 +49,16 @@ class CollectRun {
       if (!result.done) this.stats.crashes++;
       if (isLast && !result.done) throw new Error("the last round did not come to its end");
     }
-    await this.sim.run(async () => {
-      const bed = await this.open();
-      await this.compare(bed);
-      await bed.vault.collect();
-      await this.compare(bed);
-      await bed.vault.stop();
-    }, { stepsMax: 4_000_000 });
+    await this.sim.run(
+      async () => {
+        const bed = await this.open();
+        await this.compare(bed);
+        await bed.vault.collect();
+        await this.compare(bed);
+        await bed.vault.stop();
+      },
+      { stepsMax: 4_000_000 },
+    );
   }
 
   private open(): Promise<Bed> {
@@ -152,7 +155,11 @@ class CollectRun {
       if (this.random.below(touched.length) >= 64) continue;
       const bytes = new Uint8Array(BLOCK);
       await vault.read(strand, asLsn(at), block, bytes);
-      same(bytes, this.model.block(strand, at, block), `law 2: volume ${volume.name}, block ${block} at needed LSN ${at}`);
+      same(
+        bytes,
+        this.model.block(strand, at, block),
+        `law 2: volume ${volume.name}, block ${block} at needed LSN ${at}`,
+      );
       this.stats.compared++;
     }
   }
@@ -199,32 +206,35 @@ test("liveness is what a full scan of all layers finds", async () => {
   for (let seed = SEED; seed < SEED + 4; seed++) {
     const sim = new Simulation(seed);
     const disk = new SimulatedDisk(sim);
-    await sim.run(async () => {
-      const bed = await openBed(sim, disk, { journalFileBytes: 512 * 1024, journalFilesMax: 6 });
-      const model = new VaultModel();
-      model.attach(bed.vault);
-      await new Workload(sim, bed, model, seed, { operations: 300, clients: 2 }).run();
-      await bed.vault.collect();
-      const { manifest } = bed.vault.sealing;
-      const named = new Set<number>();
-      for (const record of manifest.layers) {
-        const reader = await bed.vault.parts.layers.open(record);
-        for await (const columns of reader.entries()) {
-          for (const target of columns.target) if (target >= TARGET_ADDRESS_MIN) named.add(target);
+    await sim.run(
+      async () => {
+        const bed = await openBed(sim, disk, { journalFileBytes: 512 * 1024, journalFilesMax: 6 });
+        const model = new VaultModel();
+        model.attach(bed.vault);
+        await new Workload(sim, bed, model, seed, { operations: 300, clients: 2 }).run();
+        await bed.vault.collect();
+        const { manifest } = bed.vault.sealing;
+        const named = new Set<number>();
+        for (const record of manifest.layers) {
+          const reader = await bed.vault.parts.layers.open(record);
+          for await (const columns of reader.entries()) {
+            for (const target of columns.target) if (target >= TARGET_ADDRESS_MIN) named.add(target);
+          }
         }
-      }
-      const bits = new SlotBitmaps(manifest.packs.map(({ pack }) => pack));
-      const { layers } = bed.vault.parts;
-      const pages = markLayers(manifest.layers, async (record) => unclosed(await layers.open(record)), bits);
-      for await (const bytes of pages) expect(bytes).toBeGreaterThan(0);
-      let live = 0;
-      for (const { pack, slots } of manifest.packs) {
-        for (let slot = 0; slot < slots; slot++) if (bits.has(pack, slot)) live++;
-      }
-      expect({ seed, live }).toEqual({ seed, live: named.size });
-      for (const target of named) expect(bits.has(packOf(target), slotOf(target))).toBe(true);
-      await bed.vault.stop();
-    }, { stepsMax: 4_000_000 });
+        const bits = new SlotBitmaps(manifest.packs.map(({ pack }) => pack));
+        const { layers } = bed.vault.parts;
+        const pages = markLayers(manifest.layers, async (record) => unclosed(await layers.open(record)), bits);
+        for await (const bytes of pages) expect(bytes).toBeGreaterThan(0);
+        let live = 0;
+        for (const { pack, slots } of manifest.packs) {
+          for (let slot = 0; slot < slots; slot++) if (bits.has(pack, slot)) live++;
+        }
+        expect({ seed, live }).toEqual({ seed, live: named.size });
+        for (const target of named) expect(bits.has(packOf(target), slotOf(target))).toBe(true);
+        await bed.vault.stop();
+      },
+      { stepsMax: 4_000_000 },
+    );
   }
 }, 60_000);
 

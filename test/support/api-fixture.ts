@@ -79,6 +79,15 @@ export async function openApiFixture(appliance: Partial<Appliance> = {}): Promis
           yield { line: "end", objects: 2, bytes: 8192, findings: 0, restored: 0, damaged: 0 };
         },
       },
+      retention: {
+        zone: "UTC",
+        async *run() {
+          yield { line: "progress", what: "vault default", done: 0, total: 1 };
+          const collected = { packsDeleted: 1, packsRepacked: 2, freedBytes: 4096, copiedBytes: 512, deadBytes: 0 };
+          yield { line: "collected", vault: "default", ...collected };
+          yield { line: "end", volumesThinned: 0, failures: 0, ...collected };
+        },
+      },
       disks: async () => DISKS,
       async *check() {
         yield { line: "progress", what: "packs", done: 1, total: 2 };

@@ -88,6 +88,8 @@ export function createFakeRetention(
       Object.assign(of(name), { horizonLsn, points: [...points] });
       return [...points];
     },
+    wouldFree: async (name, { horizonLsn }) =>
+      within(name, { from: of(name).horizonLsn, before: horizonLsn }).reduce((sum, entry) => sum + entry.length, 0),
     async noteTime() {},
   };
 }

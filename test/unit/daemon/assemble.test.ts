@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../../src/base/clock.ts";
@@ -26,7 +26,7 @@ function open(): Promise<Engine> {
     random: systemRandom,
     name: "default",
     dir,
-    make: true,
+    make: !existsSync(join(dir, "vault.json")),
     scrub: { cycleDays: 30 },
     storage: resolveConfig({ fileText, filePath: "config.json", environment: {}, flags: {} }).storage,
     log: createLog({ level: "error", format: "json", write: () => {} }),

@@ -42,7 +42,11 @@ async function expectSound(vault: Vault): Promise<void> {
   expect(steps.filter((step) => step.line === "finding")).toEqual([]);
 }
 
-const refusal = (promise: Promise<unknown>): Promise<unknown> => promise.then(() => "none", (error: unknown) => error);
+const refusal = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => "none",
+    (error: unknown) => error,
+  );
 const packFiles = (world: Pick<World, "disk">): string[] => world.disk.paths().filter((path) => path.endsWith(".pack"));
 
 describe("Vault.collect()", () => {
@@ -246,7 +250,8 @@ describe("a moment that was let go", () => {
 describe("planCollect()", () => {
   const pack = (number: number, live: number, slots = 100, freed = 0): ReturnType<typeof shareOf> =>
     shareOf({ pack: number, generation: 0, sizeBytes: 1000, slots, checksum: "", freed }, live);
-  const chosen = (...shares: ReturnType<typeof shareOf>[]): number[] => planCollect(shares).map(({ record }) => record.pack);
+  const chosen = (...shares: ReturnType<typeof shareOf>[]): number[] =>
+    planCollect(shares).map(({ record }) => record.pack);
 
   test("takes those with a quarter or more dead, most dead first", () => {
     expect(chosen(pack(1, 100), pack(2, 50), pack(3, 0), pack(4, 76), pack(5, 75))).toEqual([3, 2, 5]);

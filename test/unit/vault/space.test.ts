@@ -13,7 +13,14 @@ const OVERHEAD = 1.02;
 
 function story(
   seed: number,
-  tell: (story: World & { vault: Vault; volumes: Awaited<ReturnType<World["open"]>>["volumes"]; a: WritableDevice; b: WritableDevice }) => Promise<void>,
+  tell: (
+    story: World & {
+      vault: Vault;
+      volumes: Awaited<ReturnType<World["open"]>>["volumes"];
+      a: WritableDevice;
+      b: WritableDevice;
+    },
+  ) => Promise<void>,
 ): Promise<void> {
   return inWorld(seed, async (world) => {
     const { vault, volumes } = await world.open({ journalFilesMax: 8 });
@@ -78,7 +85,13 @@ describe("Vault.space()", () => {
         at.push(vault.lastLsn);
         await vault.seal();
       }
-      const event = { kind: "thinned", volume: 1, horizonLsn: at[3]!, points: [{ lsn: at[1]!, time: 0, why: "daily" as const }], time: 0 } as const;
+      const event = {
+        kind: "thinned",
+        volume: 1,
+        horizonLsn: at[3]!,
+        points: [{ lsn: at[1]!, time: 0, why: "daily" as const }],
+        time: 0,
+      } as const;
       const future = new Registry(vault.registry.toState());
       future.apply(lsn(vault.lastLsn + 1), { ...event, points: [...event.points] });
       const before = await vault.space(needsOf(future, Number.MAX_SAFE_INTEGER as Lsn));

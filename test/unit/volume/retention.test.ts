@@ -223,7 +223,9 @@ describe("Volumes: retention", () => {
           for (let i = 0; i < flushes; i++) await device.flush();
         });
         if (flushes > 0) newest.push(vault.lastLsn);
-        await using("v", (device) => device.write(0, new Uint8Array(4096).fill(round + 1), false));
+        await using("v", async (device) => {
+          await device.write(0, new Uint8Array(4096).fill(round + 1), false);
+        });
         if (flushes === 0) newest.push(vault.lastLsn);
         await sim.clock.sleep(HOUR_MS);
       }
