@@ -116,8 +116,8 @@ function wouldExpire({ volume, writes, goingPoints, to }: RetentionPlan): Sternw
   const points = goingPoints.length === 0 ? "" : ` and ${goingPoints.length} kept points`;
   return new SternwayError(
     "conflict",
-    `with this policy volume ${volume} keeps every write only from ${formatTime(to.time)} on: ${writes} earlier writes${points} would be let go of, but for the points that it keeps, and could not be had back. Nothing was changed`,
-    { volume, writes, goingPoints: goingPoints.length, todo: "look at the plan, then set it again with expire" },
+    `with this policy volume ${volume} keeps every write only from ${formatTime(to.time)} on: ${writes} earlier writes${points} would be let go of, but for the points that it keeps, and could not be had back. Nothing was changed: look at the plan, then set it again with expire`,
+    { volume, writes, goingPoints: goingPoints.length },
   );
 }
 

@@ -11,11 +11,15 @@ const DAY_SECONDS = 86_400;
 
 /** Lengths count back from the present; 0 or left out: none. */
 const policyFields = {
-  allSeconds: secondsSchema.min(1).openapi({ description: "every write is kept for so long", example: 2 * DAY_SECONDS }),
+  allSeconds: secondsSchema
+    .min(1)
+    .openapi({ description: "every write is kept for so long", example: 2 * DAY_SECONDS }),
   hourlySeconds: secondsSchema.default(0).openapi({ description: "one point of each hour", example: 14 * DAY_SECONDS }),
   dailySeconds: secondsSchema.default(0).openapi({ description: "one point of each day", example: 56 * DAY_SECONDS }),
   weeklySeconds: secondsSchema.default(0).openapi({ description: "one point of each week, from Monday" }),
-  monthlySeconds: secondsSchema.default(0).openapi({ description: "one point of each month", example: 744 * DAY_SECONDS }),
+  monthlySeconds: secondsSchema
+    .default(0)
+    .openapi({ description: "one point of each month", example: 744 * DAY_SECONDS }),
 };
 
 export const retentionPolicySchema = z.strictObject(policyFields).openapi("RetentionPolicy");
@@ -43,8 +47,12 @@ export const retentionSchema = z
     everyWriteFrom: placeSchema.openapi({ description: "from here on every write can be had" }),
     points: z.array(keptPointSchema).openapi({ description: "kept of the time before, oldest first" }),
     lockSeconds: secondsSchema.openapi({ description: "nothing younger may be let go of, by anybody; 0: no lock" }),
-    lockedFrom: lsnSchema.optional().openapi({ description: "what is locked now: the state at this LSN and all after it" }),
-    timeZone: z.string().openapi({ description: "whose hours, days, weeks and months count", example: "Europe/Berlin" }),
+    lockedFrom: lsnSchema
+      .optional()
+      .openapi({ description: "what is locked now: the state at this LSN and all after it" }),
+    timeZone: z
+      .string()
+      .openapi({ description: "whose hours, days, weeks and months count", example: "Europe/Berlin" }),
     now: timeSchema.openapi({ description: "the present from which lengths count" }),
     clockAheadSeconds: aheadSchema,
   })
@@ -91,7 +99,8 @@ export const setRetention = createRoute({
   path,
   operationId: "setRetention",
   summary: "Set a volume's policy; one that lets go of something at once needs `expire`",
-  description: "What it lets go of goes at the next evaluation and cannot be had back. Take the policy away before that to keep it.",
+  description:
+    "What it lets go of goes at the next evaluation and cannot be had back. Take the policy away before that to keep it.",
   tags,
   request: {
     params: volumeParams,
@@ -148,9 +157,7 @@ export const lockRetention = createRoute({
     params: volumeParams,
     query: noQuery,
     body: jsonBody(
-      z
-        .strictObject({ seconds: secondsSchema.min(1).openapi({ example: 30 * DAY_SECONDS }) })
-        .openapi("LockRetention"),
+      z.strictObject({ seconds: secondsSchema.min(1).openapi({ example: 30 * DAY_SECONDS }) }).openapi("LockRetention"),
     ),
   },
   responses: { 200: json("its retention", retentionSchema), default: problem },
@@ -240,9 +247,7 @@ export const runGc = createRoute({
   request: {
     query: noQuery,
     body: jsonBody(
-      z
-        .strictObject({ vault: nameSchema.optional().openapi({ description: "only this vault" }) })
-        .openapi("RunGc"),
+      z.strictObject({ vault: nameSchema.optional().openapi({ description: "only this vault" }) }).openapi("RunGc"),
     ),
   },
   responses: { 200: lines("progress and what was done", gcLineSchema), default: problem },

@@ -15,6 +15,7 @@ import type { Health, VaultKey, VaultStatus } from "../contract/contract.ts";
 import type { NbdServer } from "../nbd/server.ts";
 import type { Log } from "../observe/log.ts";
 import { createMetrics } from "../observe/metrics.ts";
+import { checkZone, localZone } from "../retention/calendar.ts";
 import { pastExports } from "../restore/nbd-exports.ts";
 import { liveExports } from "../sources/nbd-target.ts";
 import { combineExports } from "../volume/export-name.ts";
@@ -24,6 +25,7 @@ import { listDisks } from "./disk-list.ts";
 import type { OpenEngine } from "./engine.ts";
 import { meterExports, type Meter } from "./metered-exports.ts";
 import { nbdAddressText, startNbdServers } from "./nbd.ts";
+import { RetentionTask } from "./retention-task.ts";
 import { VaultSpaces } from "./vault-space.ts";
 import { openVaults, type Vaults } from "./vaults.ts";
 
@@ -78,6 +80,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   started.defer(() => spaces.stop());
 
   const metrics = createMetrics();
+  let retention: RetentionTask | undefined;
+  // After the vaults have stopped, which ends collecting.
+  started.defer(() => retention?.idle());
   const vaults = await openVaults({
     disk: realDisk,
     clock: systemClock,
@@ -97,6 +102,16 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   started.defer(() => vaults.stop());
 
   const { volumes } = vaults;
+  const { intervalMinutes, timeZone } = config.retention;
+  retention = new RetentionTask({
+    vaults: (name) => vaults.retained(name),
+    clock: systemClock,
+    intervalMinutes,
+    zone: checkZone(timeZone ?? localZone()),
+    log: log.child({ room: "retention" }),
+    tell,
+  });
+  started.defer(() => retention?.stop());
   const exists = (name: string): boolean => volumes.list().some((info) => info.name === name);
   const meter = meterExports(combineExports(liveExports(volumes), pastExports(volumes)), metrics, exists);
   const nbdLog = log.child({ room: "nbd" });
@@ -125,6 +140,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       vault: () => defaultStatus(vaults),
       vaults,
       scrub: vaults.scrub,
+      retention,
       disks: () =>
         listDisks({
           dataDir: dir.path,
@@ -153,6 +169,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   };
   tell({ level: "info", kind: "started", subject: "appliance", message: `version ${version} started` });
   log.info({ dataDir: dir.path, volumes: volumes.list().length, ...addresses }, "the appliance serves");
+  retention.start();
   const running = started.move();
   let stopped: Promise<void> | undefined;
   return {

@@ -67,10 +67,14 @@ export class RetentionTask implements RetentionAdmin {
     });
   }
 
-  /** Begins nothing more, and waits for what is under way to come to a point where it can stop. */
-  async stop(): Promise<void> {
+  /** Begins nothing more. Collecting that is under way ends when its vault stops. */
+  stop(): void {
     this.stopping.abort();
     this.timer?.cancel();
+  }
+
+  /** Resolves when no evaluation is under way. */
+  async idle(): Promise<void> {
     await this.round;
   }
 
@@ -90,7 +94,8 @@ export class RetentionTask implements RetentionAdmin {
     signal: AbortSignal,
     collectsAlways = true,
   ): AsyncGenerator<GcRunLine, void, undefined> {
-    if (this.running) throw new SternwayError("conflict", "retention is being carried out already; GET /v1/jobs shows it");
+    if (this.running)
+      throw new SternwayError("conflict", "retention is being carried out already; GET /v1/jobs shows it");
     this.running = true;
     try {
       const vaults = this.options.vaults(request.vault);
@@ -137,13 +142,13 @@ export class RetentionTask implements RetentionAdmin {
       await volumes.noteTime();
     } catch (error) {
       // Nothing is thought older than it is without: policies and locks only last longer.
-      this.failed(`vault ${name}`, name, error);
+      this.failed(`the time of vault ${name}`, name, error);
     }
     for (const { name: volume } of volumes.list()) {
       if (signal.aborted) return;
       try {
         const plan = await applyRetention(volumes, volume, { zone: this.zone });
-        this.told.delete(volume);
+        this.told.delete(`retention of volume ${volume}`);
         this.watchClock(name, plan);
         if (!changes(plan)) continue;
         this.tellThinned(plan);
@@ -157,7 +162,7 @@ export class RetentionTask implements RetentionAdmin {
           pointCount: points.length,
         };
       } catch (error) {
-        this.failed(`volume ${volume}`, volume, error);
+        this.failed(`retention of volume ${volume}`, volume, error);
         yield { line: "kept", volume, reason: errorText(error) };
       }
     }
@@ -166,14 +171,14 @@ export class RetentionTask implements RetentionAdmin {
   private async collect(vault: string, collect: () => Promise<Collected>): Promise<Collected | undefined> {
     try {
       const { packsDeleted, packsRepacked, freedBytes, copiedBytes, deadBytes } = await collect();
-      this.told.delete(`collect ${vault}`);
+      this.told.delete(`collecting in vault ${vault}`);
       if (freedBytes > 0) {
         const message = `vault ${vault} gave back ${formatSize(freedBytes)}`;
         this.options.tell({ level: "info", kind: "collected", subject: vault, message });
       }
       return { packsDeleted, packsRepacked, freedBytes, copiedBytes, deadBytes };
     } catch (error) {
-      this.failed(`collect ${vault}`, vault, error);
+      this.failed(`collecting in vault ${vault}`, vault, error);
       return undefined;
     }
   }
@@ -201,11 +206,10 @@ export class RetentionTask implements RetentionAdmin {
   private failed(what: string, subject: string, error: unknown): void {
     if (!isSternwayError(error)) throw error;
     const text = errorText(error);
-    const key = what.replace("volume ", "");
-    if (this.told.get(key) === text || this.stopping.signal.aborted) return;
-    this.told.set(key, text);
-    this.options.log.error({ err: error, what }, "retention could not be carried out");
-    const message = `retention of ${what} could not be carried out: ${text}; everything there is kept meanwhile`;
+    if (this.told.get(what) === text || this.stopping.signal.aborted) return;
+    this.told.set(what, text);
+    this.options.log.error({ err: error, what }, "retention met an error");
+    const message = `${what} failed: ${text}; nothing is lost by that, and it is tried again`;
     this.options.tell({ level: "warning", kind: "retention-failed", subject, message });
   }
 }

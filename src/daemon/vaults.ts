@@ -15,6 +15,7 @@ import type { Volumes } from "../volume/volumes.ts";
 import type { EngineOptions, OpenEngine } from "./engine.ts";
 import { KnownVolumesFile, readKnownVolumes, type KnownVolumes } from "./known-volumes.ts";
 import { VaultCheck } from "./vault-check.ts";
+import type { RetainedVault } from "./retention-task.ts";
 import { VaultScrubs } from "./vault-scrub.ts";
 import {
   abandonVaultFolder,
@@ -74,12 +75,7 @@ export class Vaults implements VaultAdmin {
       checkVaultName(name);
       this.slots.set(name, new VaultSlot(name, `${options.vaultsDir}/${name}`, known[name] ?? []));
     }
-    this.scrub = new VaultScrubs(options.scrub.cycleDays, (vault) => {
-      if (vault === undefined) return this.ordered().filter((slot) => slot.engine !== undefined);
-      const slot = this.slot(vault);
-      if (!slot.engine) throw slot.closedError();
-      return [slot];
-    });
+    this.scrub = new VaultScrubs(options.scrub.cycleDays, (vault) => this.openSlots(vault));
     this.volumes = volumesOf({
       all: () => this.ordered(),
       reserve: async (vault, volume) => {
@@ -290,6 +286,20 @@ export class Vaults implements VaultAdmin {
   /** The folders of all vaults, for what is asked of their file systems. */
   folders(): { vault: string; dir: string }[] {
     return this.ordered().map(({ name, dir }) => ({ vault: name, dir }));
+  }
+
+  /** The open vaults as retention sees them: all, or the one of a name. @throws not_found, or why that one is closed */
+  retained(vault: string | undefined): RetainedVault[] {
+    return this.openSlots(vault).flatMap(({ name, engine }) =>
+      engine ? [{ name, volumes: engine.volumes, collect: engine.collect }] : [],
+    );
+  }
+
+  private openSlots(vault: string | undefined): VaultSlot[] {
+    if (vault === undefined) return this.ordered().filter((slot) => slot.engine !== undefined);
+    const slot = this.slot(vault);
+    if (!slot.engine) throw slot.closedError();
+    return [slot];
   }
 
   /** Checks one vault, or all that are open, one after the other; ends with one line `end` for all. */

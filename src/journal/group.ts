@@ -132,7 +132,10 @@ export class FillingGroup {
     >,
     sealing?: GroupSealing,
   ): { bytes: Uint8Array; checksum: bigint; seal: GroupSeal | undefined } {
-    assert((sealing !== undefined) === this.isEncrypted, "a group is sealed where the vault is encrypted, and only there");
+    assert(
+      (sealing !== undefined) === this.isEncrypted,
+      "a group is sealed where the vault is encrypted, and only there",
+    );
     const { headerBytes } = this;
     const payloadBytes = this.pageCount * PAGE_SIZE;
     const start = this.payloadStart - headerBytes;

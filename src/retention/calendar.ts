@@ -25,7 +25,12 @@ export function checkZone(zone: string): string {
     Temporal.Instant.fromEpochMilliseconds(0).toZonedDateTimeISO(zone);
     return zone;
   } catch (cause) {
-    throw new SternwayError("invalid", `"${zone}" is not a time zone: use a name such as Europe/Berlin or UTC`, {}, { cause });
+    throw new SternwayError(
+      "invalid",
+      `"${zone}" is not a time zone: use a name such as Europe/Berlin or UTC`,
+      {},
+      { cause },
+    );
   }
 }
 
@@ -65,7 +70,9 @@ export function bucketStart(time: Micros, rhythm: Rhythm, zone: string): Micros 
 export function bucketEnd(time: Micros, rhythm: Rhythm, zone: string): Micros {
   const at = local(time, zone);
   if (rhythm === "hourly") return hourEnd(time, zone);
-  const next = firstDay(at, rhythm).add(rhythm === "daily" ? { days: 1 } : rhythm === "weekly" ? { weeks: 1 } : { months: 1 });
+  const next = firstDay(at, rhythm).add(
+    rhythm === "daily" ? { days: 1 } : rhythm === "weekly" ? { weeks: 1 } : { months: 1 },
+  );
   return micros(next.startOfDay().epochMilliseconds * 1000);
 }
 

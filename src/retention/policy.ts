@@ -55,7 +55,10 @@ export function parsePart(part: PolicyPart, text: string): number {
     throw new SternwayError("invalid", `--${part} ${text} is less than ${least.words}: it would keep nothing${hint}`);
   }
   if (length <= RETENTION_MICROS_MAX) return length;
-  throw new SternwayError("invalid", `--${part} ${text} is more than 100 years: leave the policy out to keep everything`);
+  throw new SternwayError(
+    "invalid",
+    `--${part} ${text} is more than 100 years: leave the policy out to keep everything`,
+  );
 }
 
 function lengthOf(part: PolicyPart, text: string): number | undefined {
@@ -71,7 +74,10 @@ function lengthOf(part: PolicyPart, text: string): number | undefined {
 /** Reads a policy. A part that is left out is not kept; `all` is needed. @throws invalid */
 export function parsePolicy(texts: Partial<Record<PolicyPart, string | undefined>>): RetentionPolicy {
   if (texts.all === undefined) {
-    throw new SternwayError("invalid", "a policy says first how long every write is kept: add --all, such as --all 48h");
+    throw new SternwayError(
+      "invalid",
+      "a policy says first how long every write is kept: add --all, such as --all 48h",
+    );
   }
   const part = (name: PolicyPart): number => {
     const text = texts[name];

@@ -78,7 +78,8 @@ export async function planRetention(
   if (!policy) return still;
   const wanted = await wantedHorizon(volumes, name, policy, state);
   const horizonLsn = allowedHorizon(wanted.lsn, horizon.lsn, lockedFrom);
-  const to = horizonLsn === horizon.lsn ? horizon : { lsn: horizonLsn, time: (await at(volumes, name, horizonLsn)).time };
+  const to =
+    horizonLsn === horizon.lsn ? horizon : { lsn: horizonLsn, time: (await at(volumes, name, horizonLsn)).time };
   const chosen = choosePoints({
     policy,
     now,

@@ -125,7 +125,10 @@ export class FileCipher {
    * @param into - as long as `plain`; may be the same memory @param tag - takes 16 bytes
    */
   seal(counter: number, part: number, plain: Uint8Array, bound: Uint8Array, into: Uint8Array, tag: Uint8Array): void {
-    assert(into.length === plain.length && tag.length === TAG_BYTES, "there is room for the sealed bytes and their tag");
+    assert(
+      into.length === plain.length && tag.length === TAG_BYTES,
+      "there is room for the sealed bytes and their tag",
+    );
     const nonce = this.#nonceOf(counter, part);
     this.#observe?.(this.#key, nonce, plain);
     const cipher = createCipheriv(ALGORITHM, this.#key, nonce, { authTagLength: TAG_BYTES });

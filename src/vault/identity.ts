@@ -209,7 +209,8 @@ const isHex = (value: unknown, bytes: number): value is string =>
 function isEncryption(value: Partial<StoredEncryption> | null): value is StoredEncryption {
   if (typeof value !== "object" || value === null) return false;
   const { salt, seed, keys } = value;
-  const areKeys = Array.isArray(keys) && keys.length >= 1 && keys.length <= WRAPPED_KEYS_MAX && keys.every(isWrappedKey);
+  const areKeys =
+    Array.isArray(keys) && keys.length >= 1 && keys.length <= WRAPPED_KEYS_MAX && keys.every(isWrappedKey);
   return isHex(salt, FILE_SALT_BYTES) && isHex(seed, SEED_BYTES + TAG_BYTES) && areKeys;
 }
 

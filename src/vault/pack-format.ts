@@ -254,7 +254,11 @@ export function decodeTrailer(identity: PackIdentity, tail: Uint8Array, sizeByte
   const seals = tail.subarray(0, -PACK_TRAILER_BYTES);
   const bytes = tail.subarray(seals.length);
   const view = viewOf(bytes);
-  if (tail.length !== packTailBytes(identity) || bytes.length !== PACK_TRAILER_BYTES || view.getBigUint64(0, true) !== TRAILER_MAGIC) {
+  if (
+    tail.length !== packTailBytes(identity) ||
+    bytes.length !== PACK_TRAILER_BYTES ||
+    view.getBigUint64(0, true) !== TRAILER_MAGIC
+  ) {
     throw corruptPack(identity, "it does not end in a trailer", { sizeBytes });
   }
   if (view.getBigUint64(56, true) !== partChecksum(bytes.subarray(0, 56), packSeed(identity), PART_TRAILER)) {

@@ -111,7 +111,8 @@ export async function salvagePack(source: PackToVerify, slots: ReadonlySet<numbe
       const first = raw ? table.firstSlot[frame]! : 0;
       for (let place = 0; raw && (place + 1) * BLOCK_SIZE <= raw.length; place++) {
         const print = fingerprints[first + place]!;
-        if (!slots.has(first + place) || print === FINGERPRINT_FREED || !blockMatches(raw, place, print, seed)) continue;
+        if (!slots.has(first + place) || print === FINGERPRINT_FREED || !blockMatches(raw, place, print, seed))
+          continue;
         found.set(first + place, raw.slice(place * BLOCK_SIZE, (place + 1) * BLOCK_SIZE));
       }
     }

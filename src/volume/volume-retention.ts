@@ -244,7 +244,10 @@ export class RetentionDesk {
 
 /** @throws invalid */
 function checkPolicy(policy: RetentionPolicy): void {
-  const parts = [["all", policy.allMicros] as const, ...RHYTHM_MICROS.map(([name]) => [name, policy[`${name}Micros`]] as const)];
+  const parts = [
+    ["all", policy.allMicros] as const,
+    ...RHYTHM_MICROS.map(([name]) => [name, policy[`${name}Micros`]] as const),
+  ];
   for (const [name, length] of parts) {
     if (Number.isSafeInteger(length) && length >= 0 && length <= RETENTION_MICROS_MAX) continue;
     throw new SternwayError("invalid", `"${name}" of a retention policy must be from nothing to 100 years`);

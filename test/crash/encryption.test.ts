@@ -32,18 +32,28 @@ const encrypted = (record: NonceRecord): Partial<VaultOptions> => ({
   plant: { onSeal: record.observe },
 });
 
-test(`an encrypted vault keeps the laws over crashes, and no nonce comes twice (seeds from ${first})`, () =>
-  runs((record) => ({ vault: encrypted(record) })), 120_000);
+test(
+  `an encrypted vault keeps the laws over crashes, and no nonce comes twice (seeds from ${first})`,
+  () => runs((record) => ({ vault: encrypted(record) })),
+  120_000,
+);
 
-test(`nor where disks fail: groups move to other files, steps are made again (seeds from ${first})`, () =>
-  runs((record) => ({
-    vault: encrypted(record),
-    faults: injectErrors,
-    workload: { mayFail: isUnavailable },
-  })), 120_000);
+test(
+  `nor where disks fail: groups move to other files, steps are made again (seeds from ${first})`,
+  () =>
+    runs((record) => ({
+      vault: encrypted(record),
+      faults: injectErrors,
+      workload: { mayFail: isUnavailable },
+    })),
+  120_000,
+);
 
-test(`bits that turn over at rest give the right bytes or a typed error (seeds from ${first})`, () =>
-  runs((record) => ({ vault: encrypted(record), damage: flipBits })), 120_000);
+test(
+  `bits that turn over at rest give the right bytes or a typed error (seeds from ${first})`,
+  () => runs((record) => ({ vault: encrypted(record), damage: flipBits })),
+  120_000,
+);
 
 test("a vault whose salts were always the same would repeat nonces, and that is noticed", async () => {
   let repeats = 0;

@@ -6,7 +6,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { seededRandom } from "../../src/base/random.ts";
-import type { SimulatedDisk } from "../../src/base/simulated-disk.ts";
+import { SimulatedDisk } from "../../src/base/simulated-disk.ts";
 import { Simulation } from "../../src/base/simulation.ts";
 import { BLOCK_SIZE } from "../../src/base/units.ts";
 import { connectNbd } from "../../src/nbd/client.ts";
@@ -24,6 +24,8 @@ const MARKS = {
   bookmark: "planted-bookmark",
   note: "planted-in-a-note",
 };
+/** What the appliance's own books outside the vaults call things by: the catalog of events, and the names of closed vaults. */
+const NAMES = [MARKS.volume, MARKS.branch, MARKS.bookmark];
 const folder = scratchFolder();
 afterAll(() => removeScratch(folder));
 
@@ -40,7 +42,12 @@ function found(bytes: Uint8Array, secrets: Record<string, Uint8Array> = {}): str
   const marks = Object.values(MARKS).filter((mark) => buffer.includes(mark));
   const keys = Object.entries(secrets).flatMap(([name, secret]) => {
     const raw = Buffer.from(secret);
-    const forms = [raw, Buffer.from(raw).reverse(), Buffer.from(raw.toString("hex")), Buffer.from(raw.toString("base64"))];
+    const forms = [
+      raw,
+      Buffer.from(raw).reverse(),
+      Buffer.from(raw.toString("hex")),
+      Buffer.from(raw.toString("base64")),
+    ];
     return forms.some((form) => buffer.includes(form)) ? [name] : [];
   });
   return [...marks, ...keys];
@@ -48,7 +55,10 @@ function found(bytes: Uint8Array, secrets: Record<string, Uint8Array> = {}): str
 
 describe("on a simulated disk", () => {
   /** One life with a crash in it. @returns everything that ever lay on the disk, by path */
-  async function life(options: Partial<VaultOptions>, secrets: Record<string, Uint8Array>): Promise<Map<string, string[]>> {
+  async function life(
+    options: Partial<VaultOptions>,
+    secrets: Record<string, Uint8Array>,
+  ): Promise<Map<string, string[]>> {
     const leaks = new Map<string, string[]>();
     const search = (disk: SimulatedDisk): void => {
       for (const path of disk.paths()) {
@@ -73,7 +83,6 @@ describe("on a simulated disk", () => {
       search(disk);
     };
     const sim = new Simulation(1);
-    const { SimulatedDisk } = await import("../../src/base/simulated-disk.ts");
     const disk = new SimulatedDisk(sim);
     await sim.run(async () => {
       const bed = await openBed(sim, disk, options);
@@ -106,6 +115,85 @@ describe("on a simulated disk", () => {
     const leaks = await life({}, {});
     const all = new Set([...leaks.values()].flat());
     expect([...all].sort()).toEqual(Object.values(MARKS).sort());
-    for (const kind of [/journal/, /packs/, /manifest/]) expect([...leaks.keys()].some((path) => kind.test(path))).toBe(true);
+    for (const kind of [/journal/, /packs/, /manifest/])
+      expect([...leaks.keys()].some((path) => kind.test(path))).toBe(true);
   });
+});
+
+describe("an appliance", () => {
+  const PASSPHRASE = "planted passphrase";
+  const keyPath = join(folder, "vault.key");
+  const keyBytes = seededRandom(11).bytes(48);
+  const dataDir = join(folder, "data");
+  const temporary = join(folder, "tmp");
+
+  const filesBeneath = (path: string): string[] =>
+    readdirSync(path, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name));
+
+  /** Of the vault itself, names too; of the rest, contents and keys. */
+  const leaks = (): [path: string, marks: string[]][] =>
+    [...filesBeneath(dataDir), ...filesBeneath(temporary)].flatMap((path): [string, string[]][] => {
+      const isVault = path.startsWith(join(dataDir, "vaults/"));
+      const secrets = { "key file": keyBytes, passphrase: new TextEncoder().encode(PASSPHRASE) };
+      const marks = found(readFileSync(path), secrets).filter((mark) => isVault || !NAMES.includes(mark));
+      return marks.length > 0 ? [[path.slice(folder.length), marks]] : [];
+    });
+
+  test("that was killed in the middle of its work, and unlocked again, left nothing readable", async () => {
+    mkdirSync(temporary);
+    writeFileSync(keyPath, keyBytes, { mode: 0o600 });
+    const before = process.env["TMPDIR"];
+    process.env["TMPDIR"] = temporary;
+    try {
+      const config = {
+        storage: { journalFileBytes: "4MiB", journalFilesMax: 6 },
+        vaults: { sealed: { keyFile: keyPath } },
+      };
+      const random = seededRandom(12);
+      const written = new Map<number, Uint8Array>();
+      for (let round = 0; round < 3; round++) {
+        await using daemon = await DaemonProcess.start(dataDir, { config });
+        if (round === 0) {
+          await daemon.client.createVault("sealed", { keyFile: keyPath });
+          await daemon.client.createVault("other", { passphrase: PASSPHRASE });
+          await daemon.client.createVolume(MARKS.volume, 64 * MIB, { vault: "sealed" });
+        }
+        expect(await daemon.client.vaultNamed("sealed")).toMatchObject({ state: "writable", encrypted: true });
+        const blocks = await connectNbd(daemon.blocks, MARKS.volume);
+        for (const [offset, bytes] of written) expect(await blocks.read(offset, bytes.length)).toEqual(bytes);
+        // More than two journal files, so that packs and layers come to be.
+        for (let i = 0; i < 10; i++) {
+          const data = new Uint8Array(Buffer.concat(Array.from({ length: 256 }, () => marked(random))));
+          const offset = (round * 10 + i) * MIB;
+          await blocks.write(offset, data);
+          if (i === 9) await blocks.flush();
+          if (i % 5 === 4) written.set(offset, data);
+        }
+        expect(leaks()).toEqual([]);
+        await daemon.kill();
+        expect(leaks()).toEqual([]);
+      }
+      const packs = filesBeneath(join(dataDir, "vaults", "sealed", "packs"));
+      expect(packs.length).toBeGreaterThan(1);
+    } finally {
+      if (before === undefined) delete process.env["TMPDIR"];
+      else process.env["TMPDIR"] = before;
+    }
+  }, 90_000);
+
+  test("unlocks by its passphrase and by no other, and is checked when it is open", async () => {
+    await using daemon = await DaemonProcess.start(dataDir);
+    expect(await daemon.client.vaultNamed("other")).toMatchObject({ state: "locked", encrypted: true });
+    await expect(daemon.client.unlockVault("other", { passphrase: "planted passphrases" })).rejects.toMatchObject({
+      kind: "denied",
+    });
+    expect(await daemon.client.unlockVault("other", { passphrase: PASSPHRASE })).toMatchObject({ state: "writable" });
+    const check = await sternway(dataDir, "check", "--json");
+    expect(check.code, check.out + check.err).toBe(0);
+    expect(JSON.stringify(daemon.log)).not.toContain(PASSPHRASE);
+    expect(leaks()).toEqual([]);
+    await daemon.stop();
+  }, 60_000);
 });

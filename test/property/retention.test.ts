@@ -9,7 +9,15 @@ import type { KeptPoint, RetentionPolicy } from "../../src/volume/retention.ts";
 
 const HOUR = 3600e6;
 const DAY = 24 * HOUR;
-const ZONES = ["UTC", "Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe", "Asia/Kathmandu", "America/Sao_Paulo", "Pacific/Apia"];
+const ZONES = [
+  "UTC",
+  "Europe/Berlin",
+  "America/St_Johns",
+  "Australia/Lord_Howe",
+  "Asia/Kathmandu",
+  "America/Sao_Paulo",
+  "Pacific/Apia",
+];
 
 const zone = fc.constantFrom(...ZONES);
 /** 2009 to 2030: Samoa skipped a day in 2011, Brazil changed at midnight. */
@@ -60,10 +68,17 @@ describe("buckets", () => {
 });
 
 /** A history of some days: each moment is a write or a flush. */
-const history = fc.array(fc.record({ gap: fc.integer({ min: 1, max: 12 * 3600 }), flush: fc.boolean(), named: fc.integer({ min: 0, max: 9 }) }), {
-  minLength: 1,
-  maxLength: 120,
-});
+const history = fc.array(
+  fc.record({
+    gap: fc.integer({ min: 1, max: 12 * 3600 }),
+    flush: fc.boolean(),
+    named: fc.integer({ min: 0, max: 9 }),
+  }),
+  {
+    minLength: 1,
+    maxLength: 120,
+  },
+);
 
 interface Moment {
   lsn: number;
@@ -74,7 +89,12 @@ interface Moment {
 
 describe("choosePoints()", () => {
   /** Evaluates a policy again and again while time passes, as the appliance does. */
-  function live(rules: RetentionPolicy, where: string, steps: { gap: number; flush: boolean; named: number }[], lock: number | undefined) {
+  function live(
+    rules: RetentionPolicy,
+    where: string,
+    steps: { gap: number; flush: boolean; named: number }[],
+    lock: number | undefined,
+  ) {
     let now = 1_790_000_000e6;
     const moments = steps.map(({ gap, flush, named }, i): Moment => {
       now += gap * 1e6;
@@ -88,7 +108,8 @@ describe("choosePoints()", () => {
     for (let present = moments[0]!.time; present <= last + 40 * DAY; present = micros(present + 1.7 * DAY)) {
       const wanted = horizonTime(rules, present);
       const found = moments.findLast((moment) => wanted !== undefined && moment.time <= wanted)?.lsn ?? 0;
-      const lockedFrom = lock === undefined ? undefined : lsn(moments.findLast((moment) => present - moment.time >= lock)?.lsn ?? 0);
+      const lockedFrom =
+        lock === undefined ? undefined : lsn(moments.findLast((moment) => present - moment.time >= lock)?.lsn ?? 0);
       const next = allowedHorizon(lsn(found), lsn(horizon), lockedFrom);
       const choice: Choice = {
         policy: rules,
@@ -96,14 +117,23 @@ describe("choosePoints()", () => {
         zone: where,
         horizonLsn: next,
         lockedFrom,
-        kept: points.map((point) => ({ ...point, flushPoint: moments.find((moment) => moment.lsn === point.lsn)!.flushPoint })),
-        candidates: moments.filter((moment) => moment.lsn >= horizon && moment.lsn < next).map((moment) => ({ ...moment, lsn: lsn(moment.lsn) })),
+        kept: points.map((point) => ({
+          ...point,
+          flushPoint: moments.find((moment) => moment.lsn === point.lsn)!.flushPoint,
+        })),
+        candidates: moments
+          .filter((moment) => moment.lsn >= horizon && moment.lsn < next)
+          .map((moment) => ({ ...moment, lsn: lsn(moment.lsn) })),
         named: moments.filter((moment) => moment.named).map((moment) => ({ ...moment, lsn: lsn(moment.lsn) })),
       };
       points = choosePoints(choice);
       horizon = next;
       const kept = new Set(points.map((point) => point.lsn));
-      const left = new Set([...readable].filter((at) => at >= horizon || kept.has(at) || moments.find((moment) => moment.lsn === at)!.named));
+      const left = new Set(
+        [...readable].filter(
+          (at) => at >= horizon || kept.has(at) || moments.find((moment) => moment.lsn === at)!.named,
+        ),
+      );
       for (const at of kept) expect(readable.has(at)).toBe(true);
       rounds.push({ now: present, horizon, points, readable: left });
       readable = left;
@@ -139,7 +169,9 @@ describe("choosePoints()", () => {
             for (const moment of moments) {
               if (now - moment.time > rules[`${rhythm}Micros`] || moment.time > now) continue;
               const bucket = bucketOf(moment.time, rhythm, where);
-              const isCovered = moments.some((other) => readable.has(other.lsn) && bucketOf(other.time, rhythm, where) === bucket);
+              const isCovered = moments.some(
+                (other) => readable.has(other.lsn) && bucketOf(other.time, rhythm, where) === bucket,
+              );
               expect(isCovered).toBe(true);
             }
           }
@@ -164,7 +196,11 @@ describe("choosePoints()", () => {
   test("prefers a bookmark to a flush point, and that to a later write", () => {
     const rules = { allMicros: HOUR, hourlyMicros: 0, dailyMicros: 30 * DAY, weeklyMicros: 0, monthlyMicros: 0 };
     const day = 1_790_000_000e6;
-    const moment = (at: number, minute: number, flushPoint: boolean) => ({ lsn: lsn(at), time: micros(day + minute * 60e6), flushPoint });
+    const moment = (at: number, minute: number, flushPoint: boolean) => ({
+      lsn: lsn(at),
+      time: micros(day + minute * 60e6),
+      flushPoint,
+    });
     const choice = (named: Choice["named"], flush: boolean): Choice => ({
       policy: rules,
       now: micros(day + DAY),
@@ -184,20 +220,27 @@ describe("choosePoints()", () => {
 describe("the ledger of time", () => {
   test("never calls anything older than it is, at most a 32nd and one interval younger, and stays small", () => {
     fc.assert(
-      fc.property(fc.integer({ min: 60, max: 7200 }), fc.integer({ min: 1, max: 1500 }), length(HOUR, 5000), (interval, count, age) => {
-        let ledger: TimeLedger | undefined;
-        for (let i = 0; i < count; i++) {
-          ledger = withNote(ledger, { lsn: i + 1, elapsedMicros: i * interval * 1e6 }, 0);
-        }
-        const now = (count - 1) * interval * 1e6;
-        const madeAt = (at: number): number => (at - 1) * interval * 1e6;
-        const newest = newestOfAge(ledger, now, age);
-        if (newest > 0) expect(now - madeAt(newest)).toBeGreaterThanOrEqual(age);
-        const late = age * (1 + 1 / 16) + 2 * interval * 1e6;
-        if (now >= late) expect(now - madeAt(newest)).toBeLessThanOrEqual(late);
-        expect(untilOfAge(ledger, now, Math.max(1, newest), age)).toBe(newest > 0 ? 0 : untilOfAge(ledger, now, 1, age));
-        expect(ledger!.notes.length).toBeLessThan(700);
-      }),
+      fc.property(
+        fc.integer({ min: 60, max: 7200 }),
+        fc.integer({ min: 1, max: 1500 }),
+        length(HOUR, 5000),
+        (interval, count, age) => {
+          let ledger: TimeLedger | undefined;
+          for (let i = 0; i < count; i++) {
+            ledger = withNote(ledger, { lsn: i + 1, elapsedMicros: i * interval * 1e6 }, 0);
+          }
+          const now = (count - 1) * interval * 1e6;
+          const madeAt = (at: number): number => (at - 1) * interval * 1e6;
+          const newest = newestOfAge(ledger, now, age);
+          if (newest > 0) expect(now - madeAt(newest)).toBeGreaterThanOrEqual(age);
+          const late = age * (1 + 1 / 16) + 2 * interval * 1e6;
+          if (now >= late) expect(now - madeAt(newest)).toBeLessThanOrEqual(late);
+          expect(untilOfAge(ledger, now, Math.max(1, newest), age)).toBe(
+            newest > 0 ? 0 : untilOfAge(ledger, now, 1, age),
+          );
+          expect(ledger!.notes.length).toBeLessThan(700);
+        },
+      ),
       { numRuns: 60 },
     );
   });

@@ -19,8 +19,8 @@ import { openBed, type Bed } from "../support/vault-bed.ts";
 import { LawBroken, same, Workload } from "../support/workload.ts";
 
 const BLOCK = 4096;
-const SEED = Number(process.env["TEST_SEED"] ?? 100);
-const SEEDS = Number(process.env["TEST_SEEDS"] ?? 16);
+const SEED = Number(process.env["TEST_SEED"] ?? 108);
+const SEEDS = Number(process.env["TEST_SEEDS"] ?? 8);
 const ROUNDS = 5;
 
 class CollectRun {

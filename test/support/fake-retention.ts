@@ -89,7 +89,9 @@ export function createFakeRetention(
       return [...points];
     },
     wouldFree: async (name, { horizonLsn }) =>
-      within(name, { from: of(name).horizonLsn, before: horizonLsn }).reduce((sum, entry) => sum + entry.length, 0),
+      within(name, { from: of(name).horizonLsn, before: horizonLsn })
+        .filter((entry) => entry.kind === "write")
+        .reduce((sum, entry) => sum + entry.length, 0),
     async noteTime() {},
   };
 }

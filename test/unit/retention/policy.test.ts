@@ -28,7 +28,9 @@ describe("parsePart()", () => {
     ["all", "-2h", "not a length of time"],
     ["all", "101y", "more than 100 years"],
   ] as const)("refuses --%s %p: %s", (part, text, words) => {
-    expect(() => parsePart(part, text)).toThrow(expect.objectContaining({ kind: "invalid", message: expect.stringContaining(words) }));
+    expect(() => parsePart(part, text)).toThrow(
+      expect.objectContaining({ kind: "invalid", message: expect.stringContaining(words) }),
+    );
   });
 });
 
@@ -43,10 +45,13 @@ test("parsePolicy() wants --all, and reads what is left out as none", () => {
   expect(() => parsePolicy({ daily: "8w" })).toThrow("--all");
 });
 
-test.each(["48h", "14d", "8w", "24mo", "1y", "90m", "5s", "36h"])("formatLength() writes %s as parsePart() reads it", (text) => {
-  const length = parsePart("all", text);
-  expect(parsePart("all", formatLength(length))).toBe(length);
-});
+test.each(["48h", "14d", "8w", "24mo", "1y", "90m", "5s", "36h"])(
+  "formatLength() writes %s as parsePart() reads it",
+  (text) => {
+    const length = parsePart("all", text);
+    expect(parsePart("all", formatLength(length))).toBe(length);
+  },
+);
 
 test("describePolicy() names each part", () => {
   const policy = parsePolicy({ all: "48h", hourly: "14d", monthly: "24m" });

@@ -18,7 +18,12 @@ const failure = (work: Promise<unknown>): Promise<unknown> =>
   );
 
 /** Writes a block each hour, some with a flush, and notes the time as the appliance does. @returns the LSN of each hour's last operation */
-async function hours({ volumes, using, sim, vault }: Story, name: string, count: number, noteTime = true): Promise<number[]> {
+async function hours(
+  { volumes, using, sim, vault }: Story,
+  name: string,
+  count: number,
+  noteTime = true,
+): Promise<number[]> {
   const ends: number[] = [];
   for (let i = 0; i < count; i++) {
     await using(name, async (device) => {
@@ -53,7 +58,9 @@ describe("Volumes: retention", () => {
       }
       // It is noon: the state at 8 o'clock, written at 7, is the horizon, and of the hours from 5 on each has its point.
       expect([...done.points, done.to].map((point) => ends.indexOf(point.lsn))).toEqual([5, 6, 7]);
-      expect((await volumes.timeline("v", { bucketCount: 1 })).kept).toMatchObject({ everyWriteFrom: { lsn: done.to.lsn } });
+      expect((await volumes.timeline("v", { bucketCount: 1 })).kept).toMatchObject({
+        everyWriteFrom: { lsn: done.to.lsn },
+      });
     }));
 
   test("what a clock set forward by ten years would expire stays, and comes due as time really passes", () =>
@@ -139,8 +146,12 @@ describe("Volumes: retention", () => {
       await device.close();
       await applyRetention(volumes, "v", UTC);
       expect(await failure(read("v", `lsn:${ends[3]!}`))).toMatchObject({ kind: "not_found" });
-      expect(await failure(volumes.branch("v", { kind: "lsn", lsn: lsn(ends[3]!) }, "w"))).toMatchObject({ kind: "not_found" });
-      expect(await failure(volumes.hold("v", "late", { kind: "lsn", lsn: lsn(ends[3]!) }, ""))).toMatchObject({ kind: "not_found" });
+      expect(await failure(volumes.branch("v", { kind: "lsn", lsn: lsn(ends[3]!) }, "w"))).toMatchObject({
+        kind: "not_found",
+      });
+      expect(await failure(volumes.hold("v", "late", { kind: "lsn", lsn: lsn(ends[3]!) }, ""))).toMatchObject({
+        kind: "not_found",
+      });
       expect(volumes.holds("v")).toHaveLength(1);
       await volumes.releaseHold("v", "h");
       expect(await failure(read("v", `lsn:${ends[2]!}`))).toMatchObject({ kind: "not_found" });
@@ -168,7 +179,8 @@ describe("Volumes: retention", () => {
   test("setRetention() refuses parts that add nothing and more points than a mark holds", () =>
     story(7, async ({ volumes }) => {
       await volumes.create("v", MIB);
-      const set = (policy: Parameters<typeof parsePolicy>[0]) => failure(volumes.setRetention("v", parsePolicy(policy)));
+      const set = (policy: Parameters<typeof parsePolicy>[0]) =>
+        failure(volumes.setRetention("v", parsePolicy(policy)));
       expect(await set({ all: "48h", hourly: "24h" })).toMatchObject({ kind: "invalid" });
       expect(await set({ all: "48h", hourly: "1y" })).toMatchObject({ kind: "invalid", facts: { pointsMax: 1500 } });
       expect(await set({ all: "48h", hourly: "14d", daily: "8w", weekly: "1y", monthly: "10y" })).toBe("no error");
