@@ -185,6 +185,7 @@ function planText(plan: WirePlan): string {
       ? "nothing"
       : `${count(plan.writes, "write")} (${formatSize(plan.writtenBytes)}), of which ${count(plan.newPoints.length, "point")} would stay, and ${count(plan.goingPoints.length, "older point")}`;
   rows.push(["goes", goes]);
+  if (goes !== "nothing") rows.push(["", "what is bookmarked or held of that stays"]);
   if (plan.freedBytes !== undefined) rows.push(["frees", `${formatSize(plan.freedBytes)} of what is stored`]);
   rows.push(["points before", String(plan.pointCount)]);
   if (plan.lockHolds) rows.push(["lock", "it keeps some of what the policy would let go of"]);

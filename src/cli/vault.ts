@@ -7,6 +7,7 @@ import type { VaultKey, VaultStatus, WireVault } from "../contract/contract.ts";
 import { examples, invocation, type Context } from "./context.ts";
 import { readNewPassphrase, readPassphrase } from "./secret.ts";
 import { count, facts, table } from "./text.ts";
+import { registerVaultKey } from "./vault-key.ts";
 
 interface KeyOptions {
   keyFile?: string;
@@ -17,7 +18,8 @@ const KEY_FILE = ["--key-file <path>", "a file that holds the key; the daemon re
 const PASSPHRASE = ["--passphrase", "ask for a passphrase, or read it as one line of standard input"] as const;
 
 export function registerVault(program: Command, context: Context): void {
-  const vault = program.command("vault").description("create, list, show, lock and unlock vaults");
+  const vault = program.command("vault").description("create, list, show, lock and unlock vaults; change their keys");
+  registerVaultKey(vault, context);
 
   examples(
     vault

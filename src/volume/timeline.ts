@@ -1,7 +1,8 @@
 /**
  * A volume's timeline: what its strands did, interval by interval, and the marks between.
  */
-import { formatSize, lsn, micros } from "../base/units.ts";
+import { isSternwayError } from "../base/errors.ts";
+import { formatSize, lsn, micros, type Lsn, type Micros } from "../base/units.ts";
 import type { History, StrandSpan } from "../vault/history.ts";
 import type { VolumeRecord } from "../vault/registry.ts";
 import type { TimelineBucket, TimelineMark } from "./volumes.ts";
@@ -13,6 +14,40 @@ export function spansOf(record: VolumeRecord): StrandSpan[] {
     afterLsn: fromLsn - 1,
     throughLsn: (record.strands[i + 1]?.fromLsn ?? Number.MAX_SAFE_INTEGER) - 1,
   }));
+}
+
+/** What history says of a volume's newest write and flush. */
+export async function lastOf(
+  history: History,
+  record: VolumeRecord,
+): Promise<{ lsn: number; flushLsn: number; time: number }> {
+  for (const span of spansOf(record).reverse()) {
+    try {
+      const last = await history.lastOf(span);
+      if (last) return last;
+    } catch (error) {
+      // A damaged chronicle hides when it was written last; it must not hide the volume.
+      if (!isSternwayError(error, "corrupt") && !isSternwayError(error, "not_found")) throw error;
+    }
+  }
+  return { lsn: record.createdLsn, flushLsn: record.createdLsn, time: record.createdAt };
+}
+
+/** Flush points after an LSN, oldest first, at most `limit`. */
+export async function flushPointsOf(
+  history: History,
+  record: VolumeRecord,
+  after: Lsn,
+  limit: number,
+): Promise<{ lsn: Lsn; time: Micros }[]> {
+  const points: { lsn: Lsn; time: Micros }[] = [];
+  for (const span of spansOf(record)) {
+    if (span.throughLsn <= after || points.length >= limit) continue;
+    const afterLsn = Math.max(span.afterLsn, after);
+    const found = await history.flushPoints({ ...span, afterLsn }, limit - points.length);
+    points.push(...found.map((point) => ({ lsn: lsn(point.lsn), time: micros(point.time) })));
+  }
+  return points;
 }
 
 export async function timelineOf(

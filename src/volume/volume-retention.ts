@@ -187,6 +187,16 @@ export class RetentionDesk {
     };
   }
 
+  /** @throws conflict: the volume holds anything that is younger than its lock, or that is held */
+  checkDeletable(record: VolumeRecord, lastLsn: Lsn): void {
+    this.checkUnlocked(record, lastLsn, "it cannot be deleted");
+    const held = (record.holds ?? []).map((hold) => hold.name).join(", ");
+    if (held === "") return;
+    throw new SternwayError("conflict", `volume ${record.name} cannot be deleted: release its holds first (${held})`, {
+      volume: record.name,
+    });
+  }
+
   /** @throws conflict: the moment is younger than the lock */
   checkUnlocked(record: VolumeRecord, at: Lsn, what: string): void {
     const lockMicros = record.lockMicros ?? 0;

@@ -4,26 +4,18 @@
 import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import type { WritableDevice } from "../base/device.ts";
-import { isSternwayError, SternwayError } from "../base/errors.ts";
-import {
-  formatSize,
-  formatTime,
-  lsn,
-  micros,
-  SECTOR_SIZE,
-  VOLUME_SIZE_MAX,
-  type Lsn,
-  type Micros,
-  type StrandId,
-} from "../base/units.ts";
+import { SternwayError } from "../base/errors.ts";
+import { formatTime, lsn, micros, type Lsn, type Micros, type StrandId } from "../base/units.ts";
 import { sizeAt, strandAt, type VolumeRecord } from "../vault/registry.ts";
 import type { Vault } from "../vault/vault.ts";
 import { diffRanges } from "./diff.ts";
-import { keptAtOrBefore, notKept, requireKept } from "./kept-moments.ts";
+import { requireKept } from "./kept-moments.ts";
 import { LiveVolume } from "./live-volume.ts";
 import { OpenPastDevice } from "./past-device.ts";
+import { lsnOfMoment, noBookmark } from "./resolve-moment.ts";
 import type { Candidate, Hold, KeptPoint, RetentionPolicy, RetentionState } from "./retention.ts";
-import { marksOf, spansOf, timelineOf } from "./timeline.ts";
+import { flushPointsOf, lastOf, marksOf, timelineOf } from "./timeline.ts";
+import { checkName, checkNote, checkSize } from "./volume-checks.ts";
 import { RetentionDesk } from "./volume-retention.ts";
 import type {
   Bookmark,
@@ -37,30 +29,14 @@ import type {
   Volumes,
 } from "./volumes.ts";
 
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const BUCKETS_MAX = 10_000;
 const FLUSH_POINTS_MAX = 10_000;
-const NOTE_BYTES_MAX = 1024;
 
 /** @param vaultName - as the appliance calls it */
 export async function openVolumes(vault: Vault, clock: Clock, vaultName: string): Promise<Volumes> {
   const set = new VolumeSet(vault, clock, vaultName);
-  for (const record of vault.registry.volumes()) set.add(record, await lastOf(vault, record));
+  for (const record of vault.registry.volumes()) set.add(record, await lastOf(vault.history, record));
   return set;
-}
-
-/** What history says of a volume's newest write and flush. */
-async function lastOf(vault: Vault, record: VolumeRecord): Promise<{ lsn: number; flushLsn: number; time: number }> {
-  for (const span of spansOf(record).reverse()) {
-    try {
-      const last = await vault.history.lastOf(span);
-      if (last) return last;
-    } catch (error) {
-      // A damaged chronicle hides when it was written last; it must not hide the volume.
-      if (!isSternwayError(error, "corrupt") && !isSternwayError(error, "not_found")) throw error;
-    }
-  }
-  return { lsn: record.createdLsn, flushLsn: record.createdLsn, time: record.createdAt };
 }
 
 class VolumeSet implements Volumes {
@@ -146,7 +122,7 @@ class VolumeSet implements Volumes {
     const volume = this.liveOf(name);
     await this.vault.mark(
       () => {
-        this.desk.checkUnlocked(this.record(name), volume.lastLsn, "it cannot be deleted");
+        this.desk.checkDeletable(this.record(name), volume.lastLsn);
         this.checkDetached(volume, options, "delete");
         return { kind: "volume-deleted", volume: volume.id, time: this.now() };
       },
@@ -173,7 +149,7 @@ class VolumeSet implements Volumes {
 
   async resolve(name: string, moment: Moment): Promise<ResolvedMoment> {
     const record = this.record(name);
-    const at = await this.lsnOf(record, moment);
+    const at = await lsnOfMoment(this.vault, record, moment, this.now());
     const strand = strandAt(record, at)!;
     const time = await this.vault.history.timeAt(at, this.now());
     return {
@@ -307,14 +283,7 @@ class VolumeSet implements Volumes {
   async flushPoints(name: string, range: { after: Lsn; limit: number }): Promise<{ lsn: Lsn; time: Micros }[]> {
     const record = this.record(name);
     const limit = Math.min(range.limit, FLUSH_POINTS_MAX);
-    const points: { lsn: Lsn; time: Micros }[] = [];
-    for (const span of spansOf(record)) {
-      if (span.throughLsn <= range.after || points.length >= limit) continue;
-      const afterLsn = Math.max(span.afterLsn, range.after);
-      const found = await this.vault.history.flushPoints({ ...span, afterLsn }, limit - points.length);
-      points.push(...found.map((point) => ({ lsn: lsn(point.lsn), time: micros(point.time) })));
-    }
-    return points;
+    return await flushPointsOf(this.vault.history, record, range.after, limit);
   }
 
   async retention(name: string): Promise<RetentionState> {
@@ -412,42 +381,6 @@ class VolumeSet implements Volumes {
     throw new SternwayError("conflict", message, { volume: volume.name, attached: volume.attached });
   }
 
-  private async lsnOf(record: VolumeRecord, moment: Moment): Promise<Lsn> {
-    switch (moment.kind) {
-      case "now":
-        return this.vault.lastLsn;
-      case "bookmark": {
-        const bookmark = record.bookmarks.find((candidate) => candidate.name === moment.name);
-        if (!bookmark) throw noBookmark(record, moment.name);
-        return bookmark.lsn;
-      }
-      case "lsn":
-        if (moment.lsn > this.vault.lastLsn) {
-          throw new SternwayError(
-            "not_found",
-            `lsn ${moment.lsn} lies in the future: the newest is ${this.vault.lastLsn}`,
-          );
-        }
-        return requireKept(record, inHistory(record, moment.lsn, `lsn ${moment.lsn}`), `lsn ${moment.lsn}`);
-      case "time":
-        return await this.lsnAt(record, moment.time);
-      case "age":
-        return await this.lsnAt(record, micros(this.now() - moment.ageMicros));
-    }
-  }
-
-  private async lsnAt(record: VolumeRecord, time: Micros): Promise<Lsn> {
-    if (time > this.now()) {
-      throw new SternwayError("not_found", `${formatTime(time)} lies in the future: it is ${formatTime(this.now())}`);
-    }
-    const at = await this.vault.history.lsnAt(time);
-    const found = inHistory(record, lsn(at ?? 0), formatTime(time));
-    // Where not every write is kept any more, the newest moment that is stands for what came after it.
-    const kept = keptAtOrBefore(record, found);
-    if (kept === undefined) throw notKept(record, found, formatTime(time));
-    return kept;
-  }
-
   private info(record: VolumeRecord): VolumeInfo {
     const volume = this.live.get(record.id);
     const rolledBack = record.strands.findLast((entry) => entry.rolledBackTo !== undefined);
@@ -469,47 +402,4 @@ class VolumeSet implements Volumes {
         : {}),
     };
   }
-}
-
-/** @throws not_found: before the volume's history, naming its oldest moment */
-function inHistory(record: VolumeRecord, at: Lsn, text: string): Lsn {
-  if (at >= record.createdLsn) return at;
-  const oldest = `lsn:${record.createdLsn} (${formatTime(record.createdAt)})`;
-  throw new SternwayError(
-    "not_found",
-    `${text} lies before the history of volume ${record.name}: its oldest moment is ${oldest}`,
-    {
-      volume: record.name,
-      oldestLsn: record.createdLsn,
-      oldestTime: formatTime(record.createdAt),
-    },
-  );
-}
-
-function noBookmark(record: VolumeRecord, name: string): SternwayError {
-  const known = record.bookmarks.map((bookmark) => bookmark.name).join(", ");
-  const hint = known === "" ? "it has none" : `it has ${known}`;
-  return new SternwayError("not_found", `volume ${record.name} has no bookmark ${name}: ${hint}`, {
-    volume: record.name,
-  });
-}
-
-function checkName(name: string): void {
-  if (NAME.test(name)) return;
-  const rule = "1 to 64 letters, digits, dots, underscores and hyphens, beginning with a letter or digit";
-  throw new SternwayError("invalid", `"${name}" is not a name: use ${rule}`);
-}
-
-function checkNote(note: string): void {
-  if (Buffer.byteLength(note) <= NOTE_BYTES_MAX) return;
-  throw new SternwayError("invalid", `a note has at most ${NOTE_BYTES_MAX} bytes`);
-}
-
-function checkSize(sizeBytes: number): void {
-  const isWhole = Number.isSafeInteger(sizeBytes) && sizeBytes > 0 && sizeBytes % SECTOR_SIZE === 0;
-  if (isWhole && sizeBytes <= VOLUME_SIZE_MAX) return;
-  throw new SternwayError(
-    "invalid",
-    `a volume has a multiple of ${SECTOR_SIZE} bytes, from ${SECTOR_SIZE} to ${formatSize(VOLUME_SIZE_MAX)}, not ${sizeBytes}`,
-  );
 }

@@ -120,7 +120,7 @@ export interface Volumes extends VolumeRetention {
   create(name: string, sizeBytes: number, options?: { vault?: string }): Promise<VolumeInfo>;
   /** Growing adds zeroes; shrinking trims what lies past the end (older moments keep it). @throws conflict: shrinking while attached without force */
   resize(name: string, sizeBytes: number, options?: { force?: boolean }): Promise<VolumeInfo>;
-  /** @throws conflict: attached without force, or the lock forbids it */
+  /** @throws conflict: attached without force; whatever the force: a lock forbids it, or a moment is held */
   delete(name: string, options?: { force?: boolean }): Promise<void>;
 
   /** The live, writable volume; counts as attached until closed. */

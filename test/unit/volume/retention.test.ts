@@ -153,6 +153,7 @@ describe("Volumes: retention", () => {
         kind: "not_found",
       });
       expect(volumes.holds("v")).toHaveLength(1);
+      expect(await failure(volumes.delete("v", { force: true }))).toMatchObject({ kind: "conflict" });
       await volumes.releaseHold("v", "h");
       expect(await failure(read("v", `lsn:${ends[2]!}`))).toMatchObject({ kind: "not_found" });
       expect(await failure(volumes.releaseHold("v", "h"))).toMatchObject({ kind: "not_found" });
@@ -221,6 +222,20 @@ describe("Volumes: retention", () => {
       await vault.collect();
       expect(tags(await read("w"))[0]).toBe(1);
       expect(await all(volumes.diff("w", { kind: "now" }, { kind: "now" }))).toEqual([]);
+    }));
+
+  test("the moment of a horizon becomes a point when the horizon moves on", () =>
+    story(11, async (told) => {
+      const { volumes } = told;
+      await volumes.create("v", MIB);
+      const ends = await hours(told, "v", 6, false);
+      await volumes.setRetention("v", parsePolicy({ all: "3h", hourly: "6h" }));
+      expect((await applyRetention(volumes, "v", UTC)).to.lsn).toBe(lsn(ends[2]!));
+      ends.push(...(await hours(told, "v", 2, false)));
+      const later = await applyRetention(volumes, "v", UTC);
+      expect(later.to.lsn).toBe(lsn(ends[4]!));
+      // Of the hour that the horizon stands in, the write before its flush is the best so far.
+      expect(later.points.map((point) => point.lsn)).toEqual([ends[2]!, ends[3]!, ends[4]! - 1]);
     }));
 
   test("candidates() finds the newest of thousands of flush points, and writes where there are none", () =>
