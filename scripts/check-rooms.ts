@@ -46,7 +46,7 @@ const DOORS: Record<string, readonly string[]> = {
   nbd: ["server.ts", "client.ts", "protocol.ts"],
   journal: ["journal.ts", "format.ts", "recover.ts", "scan.ts", "slots.ts"],
   catalog: ["catalog.ts"],
-  vault: ["vault.ts", "map.ts", "history.ts", "open-vault.ts", "registry.ts", "sealer-worker.ts"],
+  vault: ["vault.ts", "check.ts", "map.ts", "history.ts", "open-vault.ts", "registry.ts", "sealer-worker.ts"],
   volume: ["volumes.ts", "volume-set.ts", "moment.ts", "export-name.ts"],
   sources: ["import.ts", "nbd-target.ts"],
   restore: ["restore.ts", "stream.ts", "nbd-exports.ts"],

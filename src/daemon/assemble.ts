@@ -8,12 +8,12 @@ import { systemRandom } from "../base/random.ts";
 import { errorText, SternwayError } from "../base/errors.ts";
 import { BLOCK_SIZE } from "../base/units.ts";
 import type { CheckLine, CheckRequest } from "../contract/contract.ts";
+import { checkVault, type CheckOptions } from "../vault/check.ts";
 import { openVault } from "../vault/open-vault.ts";
 import { workerSealer } from "../vault/sealer-worker.ts";
 import type { Vault } from "../vault/vault.ts";
 import { openVolumes } from "../volume/volume-set.ts";
 import type { Engine, EngineOptions } from "./engine.ts";
-import { checkVolumes } from "./volume-check.ts";
 
 type Line = Exclude<CheckLine, { line: "failed" }>;
 
@@ -110,7 +110,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       if (checking) throw new SternwayError("conflict", "a check is running already; GET /v1/jobs shows it");
       checking = true;
       try {
-        yield* checkVolumes(volumes, request, signal);
+        yield* checkVault(vault, checkOptions(request, signal));
       } finally {
         checking = false;
       }
@@ -123,12 +123,15 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
 export async function* checkVaultAt(dir: string, request: CheckRequest, signal: AbortSignal): AsyncGenerator<Line> {
   const vault = await openVault({ disk: realDisk, clock: systemClock, random: systemRandom, dir, readOnly: true });
   try {
-    const volumes = await openVolumes(vault, systemClock, VAULT_NAME);
-    if (request.volume !== undefined) volumes.get(request.volume);
-    yield* checkVolumes(volumes, request, signal);
+    yield* checkVault(vault, checkOptions(request, signal));
   } finally {
     await vault.stop();
   }
+}
+
+function checkOptions(request: CheckRequest, signal: AbortSignal): CheckOptions {
+  const { quick = false, volume } = request;
+  return { quick, deep: !quick, signal, ...(volume === undefined ? {} : { volume }) };
 }
 
 function storedBytes(vault: Vault): number {

@@ -5,7 +5,7 @@
 import { errorText, SternwayError } from "../base/errors.ts";
 import { checkFile } from "./check-files.ts";
 import type { Suspects } from "./check-packs.ts";
-import { isDamage, Touched, type CheckRun, type CheckStep } from "./check-report.ts";
+import { onlyDamage, Touched, type CheckRun, type CheckStep } from "./check-report.ts";
 import { EntryMix, type LayerPage, type LayerPageBounds } from "./layer-format.ts";
 import { openLayer, type LayerReader } from "./layer-reader.ts";
 import type { LayerRecord } from "./manifest.ts";
@@ -81,11 +81,6 @@ function open(run: CheckRun, record: LayerRecord): Promise<LayerReader> {
   return openLayer({ disk, path: `${dir}/${layerPath(record.id)}`, vaultId: identity.id, meta: record, cache });
 }
 
-function onlyDamage(error: unknown): SternwayError {
-  if (isDamage(error)) return error;
-  throw error;
-}
-
 async function* checkLayer(run: CheckRun, record: LayerRecord, packs: Set<number>): AsyncGenerator<CheckStep> {
   const { sealing, parts } = run.vault;
   const path = `${parts.dir}/${layerPath(record.id)}`;
@@ -117,9 +112,15 @@ async function* checkLayer(run: CheckRun, record: LayerRecord, packs: Set<number
         noteTargets(run, page, packs, unknown);
         continue;
       }
-      if (!isDamage(page)) throw page;
+      const error = onlyDamage(page);
       isSound = false;
-      yield run.finding("layer-damaged", subject, errorText(page), { ...page.facts, ...facts }, touchedByPage(bounds));
+      yield run.finding(
+        "layer-damaged",
+        subject,
+        errorText(error),
+        { ...error.facts, ...facts },
+        touchedByPage(bounds),
+      );
     }
   } finally {
     await reader.close();

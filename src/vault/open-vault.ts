@@ -15,6 +15,7 @@ import { ChronicleBuilder } from "./chronicle-builder.ts";
 import { removeOrphans } from "./orphans.ts";
 import { History } from "./history.ts";
 import { idText, openIdentity, type VaultIdentity } from "./identity.ts";
+import { IMAGE_ENTRIES_MIN } from "./merge-policy.ts";
 import { loadNewestManifest, type LoadedManifest, type Manifest } from "./manifest.ts";
 import { Memtable } from "./memtable.ts";
 import { chronicleSet, layerSet } from "./open-set.ts";
@@ -55,6 +56,8 @@ export interface VaultOptions {
   indexBudgetBytes?: number;
   /** Disk space that journal growth leaves free. Default 1 GiB. */
   reserveBytes?: number;
+  /** Entries in a shard since its last image that make the next one due. Default 65,536. */
+  imageEntriesMin?: number;
   /** Open without writing anything: for checking a stopped vault. */
   readOnly?: boolean;
   onTrouble?: (error: SternwayError | undefined) => void;
@@ -318,6 +321,7 @@ class Opening {
           options.onTrouble?.(error);
         },
         onSealed: (progress) => options.onSealed?.(progress),
+        imageEntriesMin: options.imageEntriesMin ?? IMAGE_ENTRIES_MIN,
         plantManifestFirst: options.plant?.manifestFirst ?? false,
       },
       manifest,

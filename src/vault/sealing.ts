@@ -1,6 +1,7 @@
 /**
  * Keeps sealed history: takes closed journal files to packs and layers, merges layers, makes images, and publishes a manifest after
- * each step. It owns the manifest and the versions that readers pin. One step at a time, sealing before merging before images.
+ * each step. It owns the manifest and the versions that readers pin. One step at a time, sealing before merging before images, except
+ * that merges which are overdue come before all.
  *
  * After any crash the newest manifest and the journal behind it are whole, since a step's files are durable before its manifest, and what it
  * replaces is deleted after it, when the last reader is gone (law 5). Files that no manifest names are removed at the next open.
@@ -16,7 +17,7 @@ import { publishManifest, type LayerRecord, type Manifest, type PackRecord } fro
 import type { Memtable } from "./memtable.ts";
 import type { ChronicleSet, LayerSet } from "./open-set.ts";
 import { chroniclePath, layerPath } from "./paths.ts";
-import { dueImages, dueMerge } from "./merge-policy.ts";
+import { dueImages, dueMerge, isMergeOverdue } from "./merge-policy.ts";
 import type { Pressure } from "./pressure.ts";
 import type { Registry, RegistryEvent } from "./registry.ts";
 import { LayerIndex } from "./resolve.ts";
@@ -46,6 +47,8 @@ export interface SealingOptions {
   onTrouble: (error: SternwayError | undefined, holdsJournal: boolean) => void;
   /** Told after each sealed stretch. */
   onSealed: (progress: SealProgress) => void;
+  /** Entries in a shard that make an image due. */
+  imageEntriesMin: number;
   /** Test hook for planted bugs: publishes the manifest before what it names is written (breaks law 5). */
   plantManifestFirst?: boolean;
 }
@@ -74,6 +77,8 @@ export class Sealing {
   private stopping = false;
   private retryMs = RETRY_MS_MIN;
   private trouble: SternwayError | undefined;
+  /** The last merge did not end well, or is running. */
+  private mergeFailed = false;
   /** A finished step whose manifest could not be published: nobody knows whether that reached the disk. */
   private unpublished: { next: Manifest; published: () => void } | undefined;
   /** Ends the pause after a failed step early. */
@@ -225,11 +230,20 @@ export class Sealing {
   private async step(): Promise<boolean> {
     if (await this.publishLast()) return true;
     const task = this.queue[0];
-    if (task) {
+    // Sealing comes first, since it frees the journal, but not for ever: under writes that keep it busy the layers, each an open
+    // file and a stop on the way of a read, would pile up without bound (law 9).
+    if (task && !this.isMergingOverdue()) {
       await this.seal(task);
       return true;
     }
     return (await this.mergeLayers()) || (await this.mergeChronicles()) || (await this.makeImages());
+  }
+
+  private isMergingOverdue(): boolean {
+    // A merge that fails, over a damaged layer for one, must not keep journal files waiting.
+    if (this.mergeFailed) return false;
+    const { layers, chronicles } = this.manifest;
+    return isMergeOverdue(layers.filter((layer) => layer.kind === "delta")) || isMergeOverdue(chronicles);
   }
 
   private async seal(task: SealTask): Promise<void> {
@@ -291,7 +305,9 @@ export class Sealing {
     const { manifest } = this;
     const inputs = dueMerge(manifest.layers.filter((layer) => layer.kind === "delta"));
     if (!inputs) return false;
+    this.mergeFailed = true;
     const merged = await this.options.runner.run({ kind: "merge", inputs, layer: manifest.next.layer });
+    this.mergeFailed = false;
     const layers = manifest.layers.flatMap((layer) => {
       if (layer === inputs[0]) return [merged];
       return inputs.includes(layer) ? [] : [layer];
@@ -303,7 +319,7 @@ export class Sealing {
   private async makeImages(): Promise<boolean> {
     const { manifest } = this;
     const lastLsn = manifest.layers.findLast((layer) => layer.kind === "delta")?.lastLsn;
-    const due = dueImages(manifest.layers);
+    const due = dueImages(manifest.layers, this.options.imageEntriesMin);
     if (lastLsn === undefined || due.length === 0) return false;
     const shards = due.map(({ strand, shard }) => ({
       strand,
@@ -334,11 +350,13 @@ export class Sealing {
     const { manifest } = this;
     const inputs = dueMerge(manifest.chronicles);
     if (!inputs) return false;
+    this.mergeFailed = true;
     const merged = await this.options.runner.run({
       kind: "merge-chronicles",
       inputs,
       chronicle: manifest.next.chronicle,
     });
+    this.mergeFailed = false;
     const chronicles = manifest.chronicles.flatMap((record) => {
       if (record === inputs[0]) return [merged];
       return inputs.includes(record) ? [] : [record];

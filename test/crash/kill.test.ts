@@ -21,7 +21,7 @@ const ROUNDS = 15;
 const TIMEOUT_MS = 180_000;
 
 const folder = scratchFolder();
-afterAll(() => removeScratch(folder));
+afterAll(() => removeScratch(folder), TIMEOUT_MS);
 
 const hashOf = async (daemon: DaemonProcess, name: string): Promise<bigint> =>
   Bun.hash.xxHash3(await readWhole(daemon, name));
