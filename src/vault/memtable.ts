@@ -201,7 +201,11 @@ export class Memtable {
   private tablesOf(strand: number): StrandTables {
     let tables = this.strands.get(strand);
     if (!tables) {
-      tables = { levels: [new ChainTable(), new ChainTable(), new ChainTable()], shards: new Set(), fineShards: new Set() };
+      tables = {
+        levels: [new ChainTable(), new ChainTable(), new ChainTable()],
+        shards: new Set(),
+        fineShards: new Set(),
+      };
       this.strands.set(strand, tables);
     }
     return tables;

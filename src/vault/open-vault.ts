@@ -290,8 +290,9 @@ class Opening {
     const layers = layerSet(disk, dir, vaultId, options.pageCacheBytes ?? 64 * MIB);
     const chronicles = chronicleSet(disk, dir, vaultId, 8 * MIB);
     const history = new History(chronicles, this.live);
-    let journal: Journal | undefined;
-    const pressure = new Pressure(clock, () => journal?.fill ?? 0);
+    // Made last, and known to those before it.
+    const late: { journal: Journal | undefined } = { journal: undefined };
+    const pressure = new Pressure(clock, () => late.journal?.fill ?? 0);
     const startSealer = options.sealer ?? inlineSealer;
     const runner = (this.runner = startSealer(disk, {
       dir,
@@ -317,7 +318,7 @@ class Opening {
         chronicles,
         registry: this.sealedRegistry,
         onTrouble: (error, holdsJournal) => {
-          refuseWhenFull(journal, holdsJournal ? error : undefined);
+          refuseWhenFull(late.journal, holdsJournal ? error : undefined);
           options.onTrouble?.(error);
         },
         onSealed: (progress) => options.onSealed?.(progress),
@@ -344,7 +345,7 @@ class Opening {
       // The new epoch is durable before this writer writes anything (law 7), and so is where its LSNs begin.
       await sealing.publish({ epoch, firstLsn: nextLsn });
     }
-    journal = new Journal(
+    const journal = new Journal(
       {
         disk,
         clock,
@@ -358,13 +359,14 @@ class Opening {
         eagerPages: options.groupEagerPages ?? 64,
         lingerMs: options.groupLingerMs ?? 5,
         plantAnswerEarly: options.plant?.answerEarly ?? false,
-        listener: this.listener(sealing, options, () => journal!),
+        listener: this.listener(sealing, options, () => journal),
       },
       pool,
       recovered,
       lsn(readOnlyReason === undefined ? nextLsn : this.lastLsn + 1),
       micros(this.lastWall),
     );
+    late.journal = journal;
     for (const state of this.replayed.values()) {
       const slot = pool.byName(state.file.slot)!;
       journal.adopt(slot, state.file.fileSequence, state.payloadOffsets);

@@ -9,10 +9,16 @@ import { forSeeds } from "../support/seeds.ts";
 const REGRESSIONS = [65, 13];
 
 describe("laws 1, 2 and 5", () => {
-  forSeeds("a crash at any point leaves an exact prefix, and every moment before it readable", 90, REGRESSIONS, (seed) =>
-    crashRun(seed),
+  forSeeds(
+    "a crash at any point leaves an exact prefix, and every moment before it readable",
+    90,
+    REGRESSIONS,
+    (seed) => crashRun(seed),
   );
-  forSeeds("many short lives with crashes in opening and recovery do too, and no LSN is given out twice", 60, REGRESSIONS, (seed) =>
-    crashRun(seed, { rounds: 8, operations: 20 }),
+  forSeeds(
+    "many short lives with crashes in opening and recovery do too, and no LSN is given out twice",
+    60,
+    REGRESSIONS,
+    (seed) => crashRun(seed, { rounds: 8, operations: 20 }),
   );
 });

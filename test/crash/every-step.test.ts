@@ -53,32 +53,41 @@ async function recoversAt(crashed: SimulatedDisk, sim: Simulation, model: VaultM
       const strand = strandOf(volume, lsn)!;
       await vault.read(strand, asLsn(lsn), 0, bytes);
       for (let i = 0; i < 64; i++) {
-        same(bytes.subarray(i * BLOCK, (i + 1) * BLOCK), known.block(strand, lsn, i), `recovered at ${at}, block ${i} at LSN ${lsn}`);
+        same(
+          bytes.subarray(i * BLOCK, (i + 1) * BLOCK),
+          known.block(strand, lsn, i),
+          `recovered at ${at}, block ${i} at LSN ${lsn}`,
+        );
       }
     }
   }
-  for await (const step of checkVault(vault)) if (step.line === "finding") throw new Error(`${step.subject}: ${step.message}`);
+  for await (const step of checkVault(vault))
+    if (step.line === "finding") throw new Error(`${step.subject}: ${step.message}`);
   await vault.stop();
 }
 
 describe("laws 1, 2 and 5", () => {
-  test.each<DirectoryOrder>(["prefix", "any-order"])("hold after a crash at every step (%s)", async (directoryOrder) => {
-    const sim = new Simulation(1);
-    const disk = new SimulatedDisk(sim, { directoryOrder });
-    const model = new VaultModel();
-    let cuts = 0;
-    await sim.run(() => life(sim, disk, model), {
-      afterStep: async (step) => {
-        const world = new Simulation(step);
-        const crashed = disk.crashed(world);
-        cuts++;
-        try {
-          await world.run(() => recoversAt(crashed, world, model), { stepsMax: 200_000 });
-        } catch (error) {
-          throw new Error(`crash at step ${step}: ${String(error)}`, { cause: error });
-        }
-      },
-    });
-    expect(cuts).toBeGreaterThan(300);
-  }, 120_000);
+  test.each<DirectoryOrder>(["prefix", "any-order"])(
+    "hold after a crash at every step (%s)",
+    async (directoryOrder) => {
+      const sim = new Simulation(1);
+      const disk = new SimulatedDisk(sim, { directoryOrder });
+      const model = new VaultModel();
+      let cuts = 0;
+      await sim.run(() => life(sim, disk, model), {
+        afterStep: async (step) => {
+          const world = new Simulation(step);
+          const crashed = disk.crashed(world);
+          cuts++;
+          try {
+            await world.run(() => recoversAt(crashed, world, model), { stepsMax: 200_000 });
+          } catch (error) {
+            throw new Error(`crash at step ${step}: ${String(error)}`, { cause: error });
+          }
+        },
+      });
+      expect(cuts).toBeGreaterThan(300);
+    },
+    120_000,
+  );
 });

@@ -34,7 +34,10 @@ async function inWorld(seed: number, act: (world: World) => Promise<void>, optio
 }
 
 /** The disk after a power cut, in a world of its own. */
-async function afterCrash(world: { sim: Simulation; disk: SimulatedDisk }, act: (sim: Simulation, disk: SimulatedDisk) => Promise<void>): Promise<{ sim: Simulation; disk: SimulatedDisk }> {
+async function afterCrash(
+  world: { sim: Simulation; disk: SimulatedDisk },
+  act: (sim: Simulation, disk: SimulatedDisk) => Promise<void>,
+): Promise<{ sim: Simulation; disk: SimulatedDisk }> {
   const sim = world.sim.rebooted();
   const disk = world.disk.crashed(sim);
   await sim.run(() => act(sim, disk));
@@ -255,7 +258,9 @@ describe("openVault()", () => {
       const sim = new Simulation(at);
       const copy = disk.shutDown(sim);
       copy.flipBit(path, at, at % 8);
-      const told = await sim.run(() => settle(openBed(sim, copy, SMALL).then(({ vault }) => expect(vault.recoveredLsn as number).toBe(3))));
+      const told = await sim.run(() =>
+        settle(openBed(sim, copy, SMALL).then(({ vault }) => expect(vault.recoveredLsn as number).toBe(3))),
+      );
       expect(["corrupt", "done"]).toContain(told);
       const journals = copy.paths().filter((name) => name.endsWith(".journal"));
       expect(journals.length).toBeGreaterThan(0);
@@ -368,7 +373,9 @@ describe("a forced change under an attached client", () => {
   test("shrink: a write that waited does not come back when the volume grows again", async () => {
     await inWorld(15, async ({ vault, volumes, device }) => {
       // The journal is busy with a burst, so that the last write has to wait for room.
-      const burst = Array.from({ length: 4 }, (_, i) => Promise.resolve(device.write(i * MIB, new Uint8Array(MIB).fill(9), false)));
+      const burst = Array.from({ length: 4 }, (_, i) =>
+        Promise.resolve(device.write(i * MIB, new Uint8Array(MIB).fill(9), false)),
+      );
       const late = settle(Promise.resolve(device.write(15 * MIB, new Uint8Array(MIB).fill(8), false)));
       const shrunk = volumes.resize("v", 8 * MIB, { force: true });
       await Promise.all([...burst, shrunk]);
@@ -378,6 +385,28 @@ describe("a forced change under an attached client", () => {
       expect(bytes.every((byte) => byte === 0)).toBe(true);
       expect(vault.readOnlyReason).toBeUndefined();
     });
+  });
+
+  test("rollback: a part of a block that was being merged goes to the new present", async () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      await inWorld(seed, async ({ vault, volumes, device, sim }) => {
+        await put(device, 0, 1);
+        const before = vault.lastLsn;
+        await put(device, 0, 2);
+        // Sealed, so that merging has to wait for the disk.
+        await vault.seal();
+        const merging = Promise.resolve(device.write(512, new Uint8Array(512).fill(7), false));
+        await sim.clock.sleep((seed % 5) / 50);
+        const rolledBack = volumes.rollback("v", { kind: "lsn", lsn: before }, { force: true });
+        await Promise.all([merging, rolledBack]);
+        const record = vault.registry.find("v")!;
+        const { fromLsn } = record.strands.at(-1)!;
+        const bytes = await device.read(0, BLOCK);
+        expect(bytes[0]).toBe(1);
+        // Either it came before the rollback, or it is part of the present.
+        expect(bytes[512]).toBe(vault.lastLsn > fromLsn ? 7 : 1);
+      });
+    }
   });
 
   test("resize: one that fails leaves the volume as it was", async () => {

@@ -16,19 +16,28 @@ describe("law 1 on a disk with errors", () => {
 });
 
 describe("law 8", () => {
-  forSeeds("a full disk refuses writers, loses nothing that was answered, and goes on when space returns", 30, [], (seed) =>
-    crashRun(seed, {
-      sabotage: (disk, random, round) => {
-        disk.capacityBytes = round % 2 === 1 ? 3 * MB + random.below(6 * MB) : 2 ** 40;
-      },
-      workload: { mayFail: isUnavailable },
-    }),
+  forSeeds(
+    "a full disk refuses writers, loses nothing that was answered, and goes on when space returns",
+    30,
+    [],
+    (seed) =>
+      crashRun(seed, {
+        sabotage: (disk, random, round) => {
+          disk.capacityBytes = round % 2 === 1 ? 3 * MB + random.below(6 * MB) : 2 ** 40;
+        },
+        workload: { mayFail: isUnavailable },
+      }),
   );
 });
 
 describe("law 3", () => {
-  forSeeds("stale and misdirected writes give the right bytes, a typed error, or a vault that says it is damaged", 80, [], (seed) =>
-    crashRun(seed, { rounds: 3, faults: injectLies, disksLie: true, workload: { mayFail: isTold } }),
+  forSeeds(
+    "stale and misdirected writes give the right bytes, a typed error, or a vault that says it is damaged",
+    80,
+    [],
+    (seed) => crashRun(seed, { rounds: 3, faults: injectLies, disksLie: true, workload: { mayFail: isTold } }),
   );
-  forSeeds("flipped bits in any file at rest do too", 100, [], (seed) => crashRun(seed, { rounds: 3, damage: flipBits }));
+  forSeeds("flipped bits in any file at rest do too", 100, [], (seed) =>
+    crashRun(seed, { rounds: 3, damage: flipBits }),
+  );
 });

@@ -40,12 +40,16 @@ async function finding(options: CrashRunOptions): Promise<{ seed: number; messag
 }
 
 describe("the crash runs find", () => {
-  test.each(PLANTS)("%s", async (_, options) => {
-    const found = await finding(options);
-    expect(found?.message).toMatch(/^seed \d+/);
-    // Found by what the vault did wrong, not by an accident of the test.
-    expect(found?.message).not.toMatch(/TypeError|assertion failed|deadlock/);
-  }, 120_000);
+  test.each(PLANTS)(
+    "%s",
+    async (_, options) => {
+      const found = await finding(options);
+      expect(found?.message).toMatch(/^seed \d+/);
+      // Found by what the vault did wrong, not by an accident of the test.
+      expect(found?.message).not.toMatch(/TypeError|assertion failed|deadlock/);
+    },
+    120_000,
+  );
 });
 
 describe("law 4", () => {

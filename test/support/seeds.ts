@@ -7,7 +7,12 @@ import { test } from "bun:test";
 const SOAK_FACTOR = 20;
 const BATCH = 10;
 
-export function forSeeds(name: string, count: number, regressions: readonly number[], run: (seed: number) => Promise<unknown>): void {
+export function forSeeds(
+  name: string,
+  count: number,
+  regressions: readonly number[],
+  run: (seed: number) => Promise<unknown>,
+): void {
   const one = process.env["TEST_SEED"];
   if (one !== undefined) {
     test(`${name} (seed ${one})`, async () => {
