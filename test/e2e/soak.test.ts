@@ -22,8 +22,8 @@ const MIB = 2 ** 20;
 const RESIDENT_BYTES_MAX = 1400 * MIB;
 /** What the later half may hold above the earlier, each in the middle: the index still fills. Peaks say more of the collector's mood. */
 const RESIDENT_GROWTH_MAX = 256 * MIB;
-/** 32 journal files, each open for writing and reading, 64 packs, and the layers and chronicles of three ranks, at most 15 of each. */
-const FILES_MAX = 240;
+/** 32 journal files, each open for writing and reading, 64 packs, the layers and chronicles of three ranks, at most 15 of each, and what readers still hold. */
+const FILES_MAX = 320;
 
 const folder = scratchFolder();
 // Gigabytes: removing them takes its time.

@@ -24,7 +24,7 @@ test("extents() passes over shards that were only cleared as a whole, and finds 
     ];
     for (const where of ["in memory", "sealed"]) {
       const found = [];
-      for (let offset = 0; offset < 1024 * GIB; ) {
+      for (let offset = 0; offset < 1024 * GIB;) {
         for (const extent of await device.extents(offset, 1024 * GIB - offset)) {
           const last = found.at(-1);
           if (last?.kind === extent.kind) last.length += extent.length;
