@@ -2,7 +2,7 @@
  * The clients that people have, against our server: libnbd (nbdinfo, nbdcopy), QEMU (qemu-img, qemu-io) and fio.
  * A tool that is not installed is skipped by name.
  */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
