@@ -47,7 +47,7 @@ const DOORS: Record<string, readonly string[]> = {
   journal: ["journal.ts", "format.ts", "recover.ts", "scan.ts", "slots.ts"],
   security: ["cipher.ts", "keys.ts", "secret.ts", "core-dumps.ts"],
   catalog: ["catalog.ts"],
-  vault: ["vault.ts", "map.ts", "history.ts", "open-vault.ts", "registry.ts", "needs.ts", "time-ledger.ts", "scrub.ts", "sealer-worker.ts", "vault-keys.ts"],
+  vault: ["vault.ts", "check.ts", "map.ts", "history.ts", "open-vault.ts", "registry.ts", "needs.ts", "time-ledger.ts", "scrub.ts", "sealer-worker.ts", "vault-keys.ts"],
   volume: ["volumes.ts", "retention.ts", "volume-set.ts", "vault-volumes.ts", "moment.ts", "export-name.ts"],
   retention: ["retention.ts", "policy.ts", "calendar.ts"],
   sources: ["import.ts", "nbd-target.ts"],

@@ -8,15 +8,12 @@ type Brand<Name extends string> = number & { readonly [brand]: Name };
 
 /** Log sequence number: one per write, trim or mark; strictly increasing in a vault; 0 is "before everything". */
 export type Lsn = Brand<"Lsn">;
-/** Index of a 4 KiB block in a volume. */
-export type BlockIndex = Brand<"BlockIndex">;
 /** A run of history without a jump: a volume starts one at its creation, at each rollback and as a branch. */
 export type StrandId = Brand<"StrandId">;
 /** Microseconds since 1970-01-01T00:00:00Z. */
 export type Micros = Brand<"Micros">;
 
 export const lsn = (value: number): Lsn => value as Lsn;
-export const blockIndex = (value: number): BlockIndex => value as BlockIndex;
 export const strandId = (value: number): StrandId => value as StrandId;
 export const micros = (value: number): Micros => value as Micros;
 

@@ -2,14 +2,14 @@
  * The real engine: one vault with its volumes, as the daemon and the check of a stopped vault need it. The one place that
  * knows which of the vault's options the configuration sets.
  */
-import { basename } from "node:path";
 import { systemClock } from "../base/clock.ts";
 import { realDisk } from "../base/real-disk.ts";
 import { systemRandom } from "../base/random.ts";
-import { errorText } from "../base/errors.ts";
+import { errorText, SternwayError } from "../base/errors.ts";
 import { BLOCK_SIZE } from "../base/units.ts";
 import type { CheckLine, CheckRequest } from "../contract/contract.ts";
 import type { Secret } from "../security/secret.ts";
+import { checkVault, type CheckOptions } from "../vault/check.ts";
 import { createVault, openVault } from "../vault/open-vault.ts";
 import { workerSealer } from "../vault/sealer-worker.ts";
 import type { Vault } from "../vault/vault.ts";
@@ -17,7 +17,6 @@ import { openVolumes } from "../volume/volume-set.ts";
 import type { Engine, EngineOptions } from "./engine.ts";
 import { ScrubTask } from "./scrub-task.ts";
 import { withSecret } from "./vault-secret.ts";
-import { checkVolumes } from "./volume-check.ts";
 
 type Line = Exclude<CheckLine, { line: "failed" }>;
 
@@ -76,6 +75,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       message: `vault ${name} is read-only: ${vault.readOnlyReason}`,
     });
   }
+  let checking = false;
   const volumes = await openVolumes(vault, clock, name).catch(async (error: unknown) => {
     await vault.stop();
     throw error;
@@ -125,7 +125,15 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       const { lastTrouble } = vault.sealing;
       return lastTrouble && `sealing is in trouble: ${errorText(lastTrouble)}`;
     },
-    check: (request, signal) => checkVolumes(volumes, request, signal),
+    async *check(request, signal) {
+      if (checking) throw new SternwayError("conflict", "a check is running already; GET /v1/jobs shows it");
+      checking = true;
+      try {
+        yield* checkVault(vault, checkOptions(request, signal));
+      } finally {
+        checking = false;
+      }
+    },
     scrub,
     collect: vault.readOnlyReason === undefined ? () => vault.collect() : undefined,
     async stop() {
@@ -146,12 +154,15 @@ export async function* checkVaultAt(
 ): AsyncGenerator<Line, void, undefined> {
   const vault = await openVault({ disk: realDisk, clock: systemClock, random: systemRandom, dir, readOnly: true });
   try {
-    const volumes = await openVolumes(vault, systemClock, basename(dir));
-    if (request.volume !== undefined) volumes.get(request.volume);
-    yield* checkVolumes(volumes, request, signal);
+    yield* checkVault(vault, checkOptions(request, signal));
   } finally {
     await vault.stop();
   }
+}
+
+function checkOptions(request: CheckRequest, signal: AbortSignal): CheckOptions {
+  const { quick = false, volume } = request;
+  return { quick, deep: !quick, signal, ...(volume === undefined ? {} : { volume }) };
 }
 
 function storedBytes(vault: Vault): number {

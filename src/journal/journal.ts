@@ -107,6 +107,8 @@ interface Waiter {
 }
 
 export const LOCATION_GROUP = 4096;
+/** Files that one group is tried in: a disk that refuses so many in a row refuses the next one too, and each costs its space. */
+const ATTEMPTS_MAX = 4;
 
 export class Journal {
   /** Everything up to here is durable. */
@@ -161,6 +163,7 @@ export class Journal {
     };
     this.placed = { lsn: this.lastLsn, fileSequence: 0, location: 0, prints: this.filling.prints, printsFrom: 0 };
     slots.onFree = () => this.wakeRoomWaiters();
+    slots.onStuck = () => this.refuse(this.refusal);
   }
 
   /** Sequences one operation, if there is room now. @returns false: wait for {@link room}, then try again */
@@ -200,9 +203,9 @@ export class Journal {
     return new Promise((resolve, reject) => this.roomWaiters.push({ resolve, reject }));
   }
 
-  /** True when appends wait for a free file, not merely for a group. */
+  /** True when appends wait for a file that only the sealer can free: not merely for a group, or for one that is being made. */
   get isOutOfFiles(): boolean {
-    return !this.current && !this.slots.hasFree;
+    return !this.current && !this.slots.hasFree && !this.slots.isCreating;
   }
 
   /** Share of the files that wait for the sealer, 0 to 1. */
@@ -417,13 +420,16 @@ export class Journal {
   /** Writes a closed group; after an error, again in another file, until none is left. */
   private async write(group: FillingGroup, into: FileState): Promise<void> {
     let file = into;
-    for (;;) {
+    for (let attempt = 1; ; attempt++) {
       const { bytes, checksum } = this.lay(group, file);
       const started = this.options.clock.monotonic();
       try {
         await file.slot.file.write(bytes, file.end - bytes.length);
       } catch (error) {
-        const other = this.relocate(group, file, error);
+        file.slot.failed = true;
+        // A new vault has one file only until its next one is prewritten: wait for that rather than give up.
+        if ((!this.current || this.current === file) && !this.slots.hasFree) await this.slots.provideNow();
+        const other = attempt < ATTEMPTS_MAX ? this.relocate(group, file, error) : this.giveUp(file, error);
         if (!other) return;
         file = other;
         continue;
@@ -487,14 +493,9 @@ export class Journal {
     from.laid--;
     from.lastGroupSequence = this.groupSequence - 1;
     from.lastGroupChecksum = this.groupChecksum;
-    from.slot.failed = true;
     if (this.current === from) this.current = undefined;
     const to = this.current ?? this.openFile();
-    if (!to) {
-      const message = `writing to journal file ${from.slot.name} failed and no other file is free: the vault takes no more writes`;
-      this.fail(new SternwayError("unavailable", message, { code: "EIO" }, { cause }));
-      return undefined;
-    }
+    if (!to) return this.giveUp(from, cause);
     this.current = to;
     const ordinals = new Map([[group.ordinal, to.opened]]);
     group.ordinal = to.opened++;
@@ -509,6 +510,12 @@ export class Journal {
     from.full = true;
     this.maybeReportClosed(from);
     return to;
+  }
+
+  private giveUp(file: FileState, cause: unknown): undefined {
+    const message = `writing to journal file ${file.slot.name} failed and no other file is free: the vault takes no more writes`;
+    this.fail(new SternwayError("unavailable", message, { code: "EIO" }, { cause }));
+    return undefined;
   }
 
   private fail(error: SternwayError): void {

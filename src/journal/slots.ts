@@ -25,6 +25,8 @@ const PREWRITE_BYTES = 2 ** 20;
 export class SlotPool {
   /** Called whenever a slot becomes free. */
   onFree: () => void = () => undefined;
+  /** Called when a slot could not be added. */
+  onStuck: () => void = () => undefined;
   /** Why the last attempt to create a file failed, until one succeeds. */
   creationError: unknown;
 
@@ -78,6 +80,11 @@ export class SlotPool {
     return this.free.length > 0;
   }
 
+  /** Whether another file is on its way. */
+  get isCreating(): boolean {
+    return this.creating !== undefined;
+  }
+
   get count(): number {
     return this.all.length;
   }
@@ -119,8 +126,16 @@ export class SlotPool {
       })
       .finally(() => {
         this.creating = undefined;
-        if (!this.closed && this.free.length > 0) this.onFree();
+        if (this.closed) return;
+        if (this.free.length > 0) this.onFree();
+        else this.onStuck();
       });
+  }
+
+  /** Waits until a slot that may be added has been, or could not be. */
+  async provideNow(): Promise<void> {
+    this.provide();
+    await this.creating;
   }
 
   /** Waits for the background and closes every file. */

@@ -3,7 +3,7 @@
  */
 import { errorText, SternwayError } from "../base/errors.ts";
 import { checkFile } from "./check-files.ts";
-import { isDamage, type CheckRun, type CheckStep } from "./check-report.ts";
+import { isDamage, onlyDamage, type CheckRun, type CheckStep } from "./check-report.ts";
 import type { ChroniclePage } from "./chronicle-format.ts";
 import { openChronicle } from "./chronicle-reader.ts";
 import type { ChronicleRecord } from "./manifest.ts";
@@ -42,10 +42,10 @@ export async function* checkChronicle(run: CheckRun, record: ChronicleRecord, la
     try {
       for await (const { info, rows } of reader.inspect()) {
         if (rows instanceof SternwayError) {
-          if (!isDamage(rows)) throw rows;
+          const error = onlyDamage(rows);
           isSound = false;
-          const message = `${errorText(rows)}; times of LSNs ${info.firstLsn} to ${info.lastLsn} cannot be told`;
-          yield run.finding("chronicle-damaged", subject, message, { ...rows.facts, ...facts });
+          const message = `${errorText(error)}; times of LSNs ${info.firstLsn} to ${info.lastLsn} cannot be told`;
+          yield run.finding("chronicle-damaged", subject, message, { ...error.facts, ...facts });
           continue;
         }
         // A write that no layer speaks for: its stretch was sealed without its map.

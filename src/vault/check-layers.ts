@@ -5,7 +5,7 @@
 import { errorText, SternwayError } from "../base/errors.ts";
 import { checkFile } from "./check-files.ts";
 import type { Suspects } from "./check-packs.ts";
-import { isDamage, Touched, type CheckRun, type CheckStep } from "./check-report.ts";
+import { onlyDamage, Touched, type CheckRun, type CheckStep } from "./check-report.ts";
 import { EntryMix, type LayerPage, type LayerPageBounds } from "./layer-format.ts";
 import { openLayer, type LayerReader } from "./layer-reader.ts";
 import type { LayerRecord } from "./manifest.ts";
@@ -89,11 +89,6 @@ function open(run: CheckRun, record: LayerRecord): Promise<LayerReader> {
   return openLayer({ disk, path: `${dir}/${layerPath(record.id)}`, vaultId, cipher, meta: record, cache });
 }
 
-function onlyDamage(error: unknown): SternwayError {
-  if (isDamage(error)) return error;
-  throw error;
-}
-
 /** One layer, from its first page to its last, then the file as a whole. */
 export async function* checkLayer(run: CheckRun, record: LayerRecord, packs: Set<number>): AsyncGenerator<CheckStep> {
   const { sealing, parts } = run.vault;
@@ -126,9 +121,15 @@ export async function* checkLayer(run: CheckRun, record: LayerRecord, packs: Set
         noteTargets(run, page, packs, unknown);
         continue;
       }
-      if (!isDamage(page)) throw page;
+      const error = onlyDamage(page);
       isSound = false;
-      yield run.finding("layer-damaged", subject, errorText(page), { ...page.facts, ...facts }, touchedByPage(bounds));
+      yield run.finding(
+        "layer-damaged",
+        subject,
+        errorText(error),
+        { ...error.facts, ...facts },
+        touchedByPage(bounds),
+      );
     }
   } finally {
     await reader.close();

@@ -221,3 +221,9 @@ export function isDamage(error: unknown): error is SternwayError {
     isSternwayError(error) && (error.kind === "corrupt" || error.kind === "not_found" || error.facts["code"] === "EIO")
   );
 }
+
+/** The error itself when it says something about the stored bytes. @throws it, otherwise */
+export function onlyDamage(error: unknown): SternwayError {
+  if (isDamage(error)) return error;
+  throw error;
+}

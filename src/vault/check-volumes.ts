@@ -6,7 +6,7 @@
 import { errorText, type SternwayError } from "../base/errors.ts";
 import { BLOCK_SIZE, lsn, type Lsn } from "../base/units.ts";
 import type { Suspects } from "./check-packs.ts";
-import { isDamage, Touched, type CheckRun, type CheckStep } from "./check-report.ts";
+import { onlyDamage, Touched, type CheckRun, type CheckStep } from "./check-report.ts";
 import { SHARD_BLOCKS, TARGET_ADDRESS_MIN, TARGET_ZERO, type Resolution } from "./map.ts";
 import { sizeAt, strandAt, type VolumeRecord } from "./registry.ts";
 import { READ_BLOCKS_MAX } from "./vault.ts";
@@ -134,9 +134,4 @@ async function readError(
 ): Promise<SternwayError | undefined> {
   const into = new Uint8Array(count * BLOCK_SIZE);
   return await run.vault.read(strand, at, block, into).then(() => undefined, onlyDamage);
-}
-
-function onlyDamage(error: unknown): SternwayError {
-  if (isDamage(error)) return error;
-  throw error;
 }

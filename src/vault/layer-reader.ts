@@ -231,6 +231,18 @@ export class LayerReader {
     return decoded;
   }
 
+  /** Whether a page may hold entries of a strand that concern only a part of a shard. Reads nothing. */
+  divides(strand: number, shard: number): boolean {
+    const groups = this.#groups.get(strand);
+    if (!groups) return false;
+    const { firstIndex, lastIndex } = this.#table;
+    return ([0, 1] as const).some((level) => {
+      const places = SHARD_BLOCKS / PLACE_BLOCKS[level];
+      const page = this.#firstPage(groups[level], shard * places);
+      return page < groups[level].end && firstIndex[page]! < (shard + 1) * places && lastIndex[page]! >= shard * places;
+    });
+  }
+
   /** All pages that may hold entries of the range, in order, read past the cache. The caller may keep them. @throws corrupt */
   async *pages(range: LayerRange = {}): AsyncGenerator<LayerPage, void, undefined> {
     const table = this.#table;

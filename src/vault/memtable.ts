@@ -70,6 +70,8 @@ class ChainTable {
 interface StrandTables {
   levels: [ChainTable, ChainTable, ChainTable];
   shards: Set<number>;
+  /** Those of them with entries finer than the shard. */
+  fineShards: Set<number>;
 }
 
 export class Memtable {
@@ -155,6 +157,11 @@ export class Memtable {
     return this.locations[node]! < LOCATION_HOLE;
   }
 
+  /** Whether anything in it concerns only a part of a shard. */
+  divides(strand: number, shard: number): boolean {
+    return this.strands.get(strand)?.fineShards.has(shard) ?? false;
+  }
+
   locationOf(node: number): number {
     return this.locations[node]!;
   }
@@ -194,7 +201,11 @@ export class Memtable {
   private tablesOf(strand: number): StrandTables {
     let tables = this.strands.get(strand);
     if (!tables) {
-      tables = { levels: [new ChainTable(), new ChainTable(), new ChainTable()], shards: new Set() };
+      tables = {
+        levels: [new ChainTable(), new ChainTable(), new ChainTable()],
+        shards: new Set(),
+        fineShards: new Set(),
+      };
       this.strands.set(strand, tables);
     }
     return tables;
@@ -207,7 +218,9 @@ export class Memtable {
     this.locations[node] = location;
     this.prints[node] = print;
     this.link(tables.levels[level], index, node);
-    tables.shards.add(Math.floor((index * 2 ** LEVEL_SHIFT[level]) / SHARD_BLOCKS));
+    const shard = Math.floor((index * 2 ** LEVEL_SHIFT[level]) / SHARD_BLOCKS);
+    tables.shards.add(shard);
+    if (level < 2) tables.fineShards.add(shard);
     if (this.firstLsn === 0 || lsn < this.firstLsn) this.firstLsn = lsn;
     if (lsn > this.lastLsn) this.lastLsn = lsn;
   }

@@ -18,6 +18,7 @@ import { Collector } from "./collect.ts";
 import { removeOrphans } from "./orphans.ts";
 import { History } from "./history.ts";
 import { createIdentity, idText, identityPath, openIdentity, type NewVault, type VaultIdentity } from "./identity.ts";
+import { IMAGE_ENTRIES_MIN } from "./merge-policy.ts";
 import { loadNewestManifest, type LoadedManifest, type Manifest } from "./manifest.ts";
 import { Memtable } from "./memtable.ts";
 import { chronicleSet, layerSet } from "./open-set.ts";
@@ -66,6 +67,8 @@ export interface VaultOptions {
   collectDroppedMin?: number;
   /** Disk space that journal growth leaves free. Default 1 GiB. */
   reserveBytes?: number;
+  /** Entries in a shard since its last image that make the next one due. Default 65,536. */
+  imageEntriesMin?: number;
   /** Open without writing anything: for checking a stopped vault. */
   readOnly?: boolean;
   onTrouble?: (error: SternwayError | undefined) => void;
@@ -325,8 +328,9 @@ class Opening {
     const layers = layerSet(disk, dir, vaultId, options.pageCacheBytes ?? 64 * MIB, cipher);
     const chronicles = chronicleSet(disk, dir, vaultId, 8 * MIB, cipher);
     const history = new History(chronicles, this.live);
-    let journal: Journal | undefined;
-    const pressure = new Pressure(clock, () => journal?.fill ?? 0);
+    // Made last, and known to those before it.
+    const late: { journal: Journal | undefined } = { journal: undefined };
+    const pressure = new Pressure(clock, () => late.journal?.fill ?? 0);
     const startSealer = options.sealer ?? inlineSealer;
     const runner = (this.runner = startSealer(disk, {
       dir,
@@ -354,11 +358,12 @@ class Opening {
         chronicles,
         registry: this.sealedRegistry,
         onTrouble: (error, holdsJournal) => {
-          refuseWhenFull(journal, holdsJournal ? error : undefined);
+          refuseWhenFull(late.journal, holdsJournal ? error : undefined);
           options.onTrouble?.(error);
         },
         onSealed: (progress) => options.onSealed?.(progress),
         onDropped: (blocks) => collector.noteDropped(blocks),
+        imageEntriesMin: options.imageEntriesMin ?? IMAGE_ENTRIES_MIN,
         plantManifestFirst: options.plant?.manifestFirst ?? false,
       },
       manifest,
@@ -379,7 +384,7 @@ class Opening {
       clock,
       sealing,
       packs,
-      lastLsn: () => journal?.lastLsn ?? 0,
+      lastLsn: () => late.journal?.lastLsn ?? 0,
       bytesPerSecond: options.collectBytesPerSecond ?? 64 * MIB,
       droppedBlocksMin: options.collectDroppedMin ?? 65_536,
       onTrouble: (error) => options.onTrouble?.(error),
@@ -391,7 +396,7 @@ class Opening {
       // The new epoch is durable before this writer writes anything (law 7), and so is where its LSNs begin.
       await sealing.publish({ epoch, firstLsn: nextLsn });
     }
-    journal = new Journal(
+    const journal = new Journal(
       {
         disk,
         clock,
@@ -406,13 +411,14 @@ class Opening {
         eagerPages: options.groupEagerPages ?? 64,
         lingerMs: options.groupLingerMs ?? 5,
         plantAnswerEarly: options.plant?.answerEarly ?? false,
-        listener: this.listener(sealing, options, () => journal!),
+        listener: this.listener(sealing, options, () => journal),
       },
       pool,
       recovered,
       lsn(readOnlyReason === undefined ? nextLsn : this.lastLsn + 1),
       micros(this.lastWall),
     );
+    late.journal = journal;
     for (const state of this.replayed.values()) {
       const slot = pool.byName(state.file.slot)!;
       journal.adopt(slot, state.file.fileSequence, state.payloadOffsets, state.seals);

@@ -1,6 +1,7 @@
 /**
  * Keeps sealed history: takes closed journal files to packs and layers, merges layers, makes images, and publishes a manifest after
- * each step. It owns the manifest and the versions that readers pin. One step at a time, sealing before merging before thinning before images.
+ * each step. It owns the manifest and the versions that readers pin. One step at a time, sealing before merging before thinning before
+ * images, except that merges which are overdue come before all.
  *
  * After any crash the newest manifest and the journal behind it are whole, since a step's files are durable before its manifest, and what it
  * replaces is deleted after it, when the last reader is gone (law 5). Files that no manifest names are removed at the next open.
@@ -18,7 +19,7 @@ import type { Memtable } from "./memtable.ts";
 import type { ChronicleSet, LayerSet } from "./open-set.ts";
 import { packPath } from "./pack-format.ts";
 import { chroniclePath, layerPath } from "./paths.ts";
-import { dueImages, dueMerge } from "./merge-policy.ts";
+import { dueImages, dueMerge, isMergeOverdue } from "./merge-policy.ts";
 import { needsOf } from "./needs.ts";
 import type { Pressure } from "./pressure.ts";
 import type { Registry, RegistryEvent } from "./registry.ts";
@@ -56,6 +57,8 @@ export interface SealingOptions {
   onSealed: (progress: SealProgress) => void;
   /** Told how many block addresses merging and thinning dropped: what collecting may free. */
   onDropped: (blocks: number) => void;
+  /** Entries in a shard that make an image due. */
+  imageEntriesMin: number;
   /** Test hook for planted bugs: publishes the manifest before what it names is written (breaks law 5). */
   plantManifestFirst?: boolean;
 }
@@ -81,6 +84,8 @@ export interface SealProgress {
   micros: number;
 }
 
+/** So many stretches may go before a step that was asked for. */
+const SEALS_BEFORE_ORDER_MAX = 4;
 const RETRY_MS_MIN = 100;
 const RETRY_MS_MAX = 10_000;
 
@@ -95,11 +100,15 @@ export class Sealing {
   private readonly orders: Order[] = [];
   /** The one that is being carried out, until its manifest is durable. */
   private order: Order | undefined;
+  /** Stretches sealed while orders waited. */
+  private sealsBeforeOrder = 0;
   private journal: Journal | undefined;
   private working: Promise<void> | undefined;
   private stopping = false;
   private retryMs = RETRY_MS_MIN;
   private trouble: SternwayError | undefined;
+  /** The last merge did not end well, or is running. */
+  private mergeFailed = false;
   /** A finished step whose manifest could not be published: nobody knows whether that reached the disk. */
   private unpublished: { next: Manifest; published: () => void } | undefined;
   /** Ends the pause after a failed step early. */
@@ -147,8 +156,8 @@ export class Sealing {
   }
 
   /**
-   * Carries out a step for another part of the room, between the sealer's own: after what waits to be sealed, before merging. While it runs
-   * nothing else changes the manifest, so it may rely on {@link manifest}. Resolves when its changes are durable and taken over.
+   * Carries out a step for another part of the room, between the sealer's own: after what waits to be sealed (but for four stretches at
+   * most, so that it gets its turn under writes that never let up), before merging. While it runs nothing else changes the manifest, so it may rely on {@link manifest}. Resolves when its changes are durable and taken over.
    * @param work - may fail; that is the caller's trouble alone
    * @throws unavailable: the vault is read-only or stops before its turn comes
    */
@@ -319,12 +328,17 @@ export class Sealing {
   private async step(): Promise<boolean> {
     if (await this.publishLast()) return true;
     const task = this.queue[0];
-    if (task) {
+    // Sealing comes first, since it frees the journal, but not for ever: under writes that keep it busy the layers, each an open
+    // file and a stop on the way of a read, would pile up without bound (law 9).
+    const isOrderOverdue = this.orders.length > 0 && this.sealsBeforeOrder >= SEALS_BEFORE_ORDER_MAX;
+    if (task && !isOrderOverdue && !this.isMergingOverdue()) {
+      if (this.orders.length > 0) this.sealsBeforeOrder++;
       await this.seal(task);
       return true;
     }
     this.order = this.orders.shift();
     if (this.order) {
+      this.sealsBeforeOrder = 0;
       await this.carryOut(this.order);
       return true;
     }
@@ -367,6 +381,13 @@ export class Sealing {
       this.order = undefined;
       resolve();
     });
+  }
+
+  private isMergingOverdue(): boolean {
+    // A merge that fails, over a damaged layer for one, must not keep journal files waiting.
+    if (this.mergeFailed) return false;
+    const { layers, chronicles } = this.manifest;
+    return isMergeOverdue(layers.filter((layer) => layer.kind === "delta")) || isMergeOverdue(chronicles);
   }
 
   private async seal(task: SealTask): Promise<void> {
@@ -435,7 +456,9 @@ export class Sealing {
   private async mergeInto(inputs: LayerRecord[], after: LayerRecord[], rank: number): Promise<void> {
     const { layer } = this.manifest.next;
     const needs = this.needs();
+    this.mergeFailed = true;
     const merged = await this.options.runner.run({ kind: "merge", inputs, after, layer, rank, needs });
+    this.mergeFailed = false;
     await this.replaceDeltas(inputs, merged);
   }
 
@@ -485,7 +508,7 @@ export class Sealing {
   private async makeImages(): Promise<boolean> {
     const { manifest } = this;
     const lastLsn = manifest.layers.findLast((layer) => layer.kind === "delta")?.lastLsn;
-    const due = dueImages(manifest.layers);
+    const due = dueImages(manifest.layers, this.options.imageEntriesMin);
     if (lastLsn === undefined || due.length === 0) return false;
     const shards = due.map(({ strand, shard }) => ({
       strand,
@@ -518,11 +541,13 @@ export class Sealing {
     const { manifest } = this;
     const inputs = dueMerge(manifest.chronicles);
     if (!inputs) return false;
+    this.mergeFailed = true;
     const merged = await this.options.runner.run({
       kind: "merge-chronicles",
       inputs,
       chronicle: manifest.next.chronicle,
     });
+    this.mergeFailed = false;
     const chronicles = manifest.chronicles.flatMap((record) => {
       if (record === inputs[0]) return [merged];
       return inputs.includes(record) ? [] : [record];

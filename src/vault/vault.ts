@@ -243,6 +243,24 @@ export class Vault {
     return shards;
   }
 
+  /** True when a shard surely holds one thing throughout, a hole or zeroes: nothing there is finer than the shard. */
+  async isUniform(strand: number, at: Lsn, shard: number): Promise<boolean> {
+    const version = this.sealing.versions.acquire();
+    try {
+      for (const link of this.registry.chain(strand as never, at)) {
+        if (version.memtables.some((table) => table.divides(link.strand, shard))) return false;
+        const { deltas, images } = version.layers.plan(link.strand, shard);
+        for (const layer of [...deltas, ...images]) {
+          const reader = this.parts.layers.peek(layer.id) ?? (await this.parts.layers.open(layer));
+          if (reader.divides(link.strand, shard)) return false;
+        }
+      }
+      return true;
+    } finally {
+      this.sealing.versions.release(version);
+    }
+  }
+
   /** Shards that a strand itself touched in `(after, through]`, or a few more. */
   changedShards(strand: number, after: number, through: number): Set<number> {
     const shards = new Set<number>();

@@ -261,7 +261,8 @@ class LiveDevice implements WritableDevice {
     return this.volume.clear(offset, length, mayHole, fua);
   }
 
-  flush(): Promise<Lsn> {
+  async flush(): Promise<Lsn> {
+    this.volume.checkExists();
     return this.volume.flush();
   }
 

@@ -7,7 +7,7 @@ import { SHARD_BLOCKS, TARGET_HOLE, TARGET_ZERO } from "../vault/map.ts";
 import { READ_BLOCKS_MAX, type Vault } from "../vault/vault.ts";
 
 /** Windows of 8,192 blocks that one extents() resolves before it lets the caller ask again: bounds the answer and the time. */
-const EXTENT_WINDOWS_MAX = 16;
+const EXTENT_WINDOWS_MAX = 64;
 
 /** @param offset - with length, whole sectors @param into - as for ReadableDevice.read; used when the range is whole blocks */
 export async function readAt(
@@ -29,6 +29,10 @@ export async function readAt(
   }
   const skip = offset - firstBlock * BLOCK_SIZE;
   return bytes.subarray(skip, skip + length);
+}
+
+function kindOf(target: number): Extent["kind"] {
+  return target === TARGET_HOLE ? "hole" : target === TARGET_ZERO ? "zero" : "data";
 }
 
 export async function extentsAt(
@@ -61,11 +65,17 @@ export async function extentsAt(
       continue;
     }
     windows++;
+    // A fresh file system has trimmed the whole disk: shards that hold nothing else need no look at each block.
+    if (await vault.isUniform(strand, at, shard)) {
+      const { target } = await vault.resolve(strand, at, block, 1);
+      add(shardEnd * BLOCK_SIZE, kindOf(target[0]!));
+      block = shardEnd;
+      continue;
+    }
     const count = Math.min(READ_BLOCKS_MAX, shardEnd - block, endBlock - block);
     const { target } = await vault.resolve(strand, at, block, count);
     for (let i = 0; i < count; i++) {
-      const kind = target[i] === TARGET_HOLE ? "hole" : target[i] === TARGET_ZERO ? "zero" : "data";
-      add((block + i + 1) * BLOCK_SIZE, kind);
+      add((block + i + 1) * BLOCK_SIZE, kindOf(target[i]!));
     }
     block += count;
   }

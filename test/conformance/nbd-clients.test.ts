@@ -2,13 +2,14 @@
  * The clients that people have, against our server: libnbd (nbdinfo, nbdcopy), QEMU (qemu-img, qemu-io) and fio.
  * A tool that is not installed is skipped by name.
  */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { seededRandom } from "../../src/base/random.ts";
 import { MemoryDevice } from "../support/memory-device.ts";
 import { makeAuthority, serve, until, type TestAuthority } from "../support/nbd-harness.ts";
+import { testWith, type Need } from "../support/require-tool.ts";
 
 const MIB = 2 ** 20;
 let folder: string;
@@ -23,11 +24,9 @@ afterAll(() => {
   authority[Symbol.dispose]();
 });
 
-/** A test that needs tools; its name says which are missing when it is skipped. */
-function testWith(tools: string[], name: string, run: () => Promise<void>): void {
-  const missing = tools.filter((tool) => Bun.which(tool) === null);
-  if (missing.length > 0) test.skip(`${name} (skipped: ${missing.join(", ")} not installed)`, run);
-  else test(name, run, 30_000);
+/** A test of real clients. */
+function testClients(tools: Need[], name: string, body: () => Promise<void>): void {
+  testWith(tools, name, body, 30_000);
 }
 
 /** @returns stdout @throws with stderr when it fails */
@@ -54,7 +53,7 @@ function patterned(sizeBytes: number, seed: number): MemoryDevice {
 
 const uriOf = (path: string, name: string): string => `nbd+unix:///${name}?socket=${path}`;
 
-testWith(["nbdinfo"], "nbdinfo tells the export's facts, lists, and says what an unknown export is", async () => {
+testClients(["nbdinfo"], "nbdinfo tells the export's facts, lists, and says what an unknown export is", async () => {
   await using at = serve({
     web1: { device: new MemoryDevice(8 * MIB), description: "the web server", readOnly: true },
   });
@@ -80,12 +79,12 @@ testWith(["nbdinfo"], "nbdinfo tells the export's facts, lists, and says what an
   );
 });
 
-testWith(["qemu-img"], "qemu-img prints our message for an export that cannot be opened", async () => {
+testClients(["qemu-img"], "qemu-img prints our message for an export that cannot be opened", async () => {
   await using at = serve({});
   await expect(run("qemu-img", "info", uriOf(at.path, "nosuch"))).rejects.toThrow('there is no volume "nosuch"');
 });
 
-testWith(["nbdinfo"], "nbdinfo --map shows data, zeroes and holes where they are", async () => {
+testClients(["nbdinfo"], "nbdinfo --map shows data, zeroes and holes where they are", async () => {
   const device = patterned(16 * MIB, 11);
   await using at = serve({ disk: { device } });
   const map: { offset: number; length: number; type: number }[] = JSON.parse(
@@ -99,7 +98,7 @@ testWith(["nbdinfo"], "nbdinfo --map shows data, zeroes and holes where they are
   expect(map.reduce((sum, { length }) => sum + length, 0)).toBe(16 * MIB);
 });
 
-testWith(["nbdcopy"], "nbdcopy copies out, and in again, byte for byte over several connections", async () => {
+testClients(["nbdcopy"], "nbdcopy copies out, and in again, byte for byte over several connections", async () => {
   const device = patterned(64 * MIB, 12);
   const copy = new MemoryDevice(64 * MIB);
   await using at = serve({ disk: { device }, copy: { device: copy } });
@@ -114,15 +113,19 @@ testWith(["nbdcopy"], "nbdcopy copies out, and in again, byte for byte over seve
   await until(() => device.closeCount === device.openCount, "every session has closed its device");
 });
 
-testWith(["nbdcopy"], "nbdcopy with synchronous requests and without block status gives the same bytes", async () => {
-  const device = patterned(8 * MIB, 13);
-  await using at = serve({ disk: { device } });
-  const file = join(folder, "plain.img");
-  await run("nbdcopy", "--synchronous", "--no-extents", uriOf(at.path, "disk"), file);
-  expect(Buffer.compare(await Bun.file(file).bytes(), device.bytes)).toBe(0);
-});
+testClients(
+  ["nbdcopy"],
+  "nbdcopy with synchronous requests and without block status gives the same bytes",
+  async () => {
+    const device = patterned(8 * MIB, 13);
+    await using at = serve({ disk: { device } });
+    const file = join(folder, "plain.img");
+    await run("nbdcopy", "--synchronous", "--no-extents", uriOf(at.path, "disk"), file);
+    expect(Buffer.compare(await Bun.file(file).bytes(), device.bytes)).toBe(0);
+  },
+);
 
-testWith(["qemu-img"], "qemu-img tells size and map, converts both ways, and compares equal", async () => {
+testClients(["qemu-img"], "qemu-img tells size and map, converts both ways, and compares equal", async () => {
   const device = patterned(32 * MIB, 14);
   const copy = new MemoryDevice(32 * MIB);
   await using at = serve({ disk: { device }, copy: { device: copy } });
@@ -143,7 +146,7 @@ testWith(["qemu-img"], "qemu-img tells size and map, converts both ways, and com
   expect(await run("qemu-img", "compare", "-f", "raw", "-F", "qcow2", uri, "disk.qcow2")).toContain("identical");
 });
 
-testWith(["qemu-io"], "qemu-io writes, reads, zeroes, discards and flushes", async () => {
+testClients(["qemu-io"], "qemu-io writes, reads, zeroes, discards and flushes", async () => {
   const device = new MemoryDevice(8 * MIB);
   await using at = serve({ disk: { device } });
   const out = await run(
@@ -179,7 +182,7 @@ testWith(["qemu-io"], "qemu-io writes, reads, zeroes, discards and flushes", asy
   expect(device.bytes[2 * MIB + 65535]).toBe(7);
 });
 
-testWith(["qemu-io"], "qemu-io on a read-only export can read and cannot write", async () => {
+testClients(["qemu-io"], "qemu-io on a read-only export can read and cannot write", async () => {
   const device = patterned(MIB, 15);
   await using at = serve({ disk: { device, readOnly: true } });
   await run("qemu-io", "-r", "-f", "raw", "-c", "read 0 1M", uriOf(at.path, "disk"));
@@ -197,7 +200,7 @@ for (const [name, words] of [
   ],
   ["1 MiB sequential at depth 8", ["--bs=1m", "--iodepth=8", "--rw=write"]],
 ] as const) {
-  testWith(["fio"], `fio verifies what it wrote: ${name}`, async () => {
+  testClients(["fio"], `fio verifies what it wrote: ${name}`, async () => {
     const device = new MemoryDevice(32 * MIB);
     await using at = serve({ disk: { device } });
     const out = await run(
@@ -219,7 +222,7 @@ for (const [name, words] of [
   });
 }
 
-testWith(
+testClients(
   ["nbdinfo", "nbdcopy"],
   "libnbd over TLS with client certificates reads everything, and gets nothing in without",
   async () => {
@@ -247,7 +250,7 @@ testWith(
   },
 );
 
-testWith(["qemu-img"], "qemu-img over TLS with client certificates converts", async () => {
+testClients(["qemu-img"], "qemu-img over TLS with client certificates converts", async () => {
   const device = patterned(16 * MIB, 17);
   await using at = serve(
     { disk: { device } },

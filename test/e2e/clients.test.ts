@@ -1,14 +1,13 @@
 /**
- * The clients that people have, against a whole appliance: live volumes and past moments, over a unix socket, TCP and TLS.
+ * The clients that people have, against a whole appliance: live volumes and past moments, over unix sockets, TCP and HTTP.
  * Every tool is started as a user would start it; what it reads back is held against a file.
  */
 import { afterAll, beforeAll, describe, expect } from "bun:test";
-import { copyFileSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { seededRandom } from "../../src/base/random.ts";
 import { DaemonProcess, execute, removeScratch, scratchFolder, sternway, succeed } from "../support/daemon-process.ts";
-import { makeAuthority, type TestAuthority } from "../support/nbd-harness.ts";
-import { missing, testWith } from "../support/require-tool.ts";
+import { testWith } from "../support/require-tool.ts";
 
 const MIB = 2 ** 20;
 const TIMEOUT_MS = 120_000;
@@ -338,77 +337,6 @@ describe("qemu", () => {
 });
 
 const commands = (lines: readonly string[]): string[] => lines.flatMap((line) => ["-c", line]);
-
-describe("TLS", () => {
-  let authority: TestAuthority | undefined;
-  let secure: DaemonProcess | undefined;
-  let host = "";
-
-  beforeAll(async () => {
-    if (missing("openssl") !== undefined) return;
-    authority = makeAuthority();
-    const file = (name: string): string => join(authority!.folder, name);
-    secure = await DaemonProcess.start(at("tls"), {
-      config: {
-        nbd: {
-          listen: ["127.0.0.1:0"],
-          tls: {
-            certFile: file("server-cert.pem"),
-            keyFile: file("server-key.pem"),
-            caFile: file("ca-cert.pem"),
-            required: true,
-            clientCertificates: "require",
-          },
-        },
-      },
-    });
-    host = secure.addresses.nbd.find((address) => address.startsWith("127."))!.replace("127.0.0.1", "localhost");
-    await secure.command("volume", "create", "secret", "16M");
-  }, TIMEOUT_MS);
-
-  afterAll(async () => {
-    await secure?.stop();
-    authority?.[Symbol.dispose]();
-  }, TIMEOUT_MS);
-
-  testWith(
-    ["openssl", "nbdcopy", "nbdinfo"],
-    "required TLS with client certificates: libnbd copies in and out with them, and nobody gets in without",
-    async () => {
-      const image = imageFile("tls.img", 16 * MIB, 5);
-      const uri = `nbds://${host}/secret?tls-certificates=${authority!.folder}`;
-      expect(JSON.parse(await run("nbdinfo", "--json", uri))).toMatchObject({ TLS: true });
-      await run("nbdcopy", "--flush", image, uri);
-      await run("nbdcopy", uri, at("tls-out.img"));
-      same(at("tls-out.img"), image);
-      expect((await execute(["nbdinfo", `nbd://${host}/secret`])).err).toMatch(/TLS|encrypt|not supported/i);
-      expect((await execute(["nbdinfo", "--list", `nbd://${host}`])).code).not.toBe(0);
-      // Certificates of somebody else's authority, under the names that libnbd looks for.
-      using stranger = makeAuthority();
-      copyFileSync(join(authority!.folder, "ca-cert.pem"), join(stranger.folder, "ca-cert.pem"));
-      expect((await execute(["nbdinfo", `nbds://${host}/secret?tls-certificates=${stranger.folder}`])).code).not.toBe(
-        0,
-      );
-    },
-    TIMEOUT_MS,
-  );
-
-  testWith(
-    ["openssl", "qemu-img"],
-    "required TLS with client certificates: qemu-img converts with them, and not without",
-    async () => {
-      const target = (more: string): string[] => [
-        "--image-opts",
-        `driver=nbd,host=localhost,port=${host.split(":")[1]},export=secret${more}`,
-      ];
-      const credentials = ["--object", `tls-creds-x509,id=tls0,dir=${authority!.folder},endpoint=client`];
-      await run("qemu-img", "convert", ...credentials, "-O", "raw", ...target(",tls-creds=tls0"), at("tls-qemu.img"));
-      expect(statSync(at("tls-qemu.img")).size).toBe(16 * MIB);
-      expect((await execute(["qemu-img", "info", ...target("")])).code).not.toBe(0);
-    },
-    TIMEOUT_MS,
-  );
-});
 
 testWith(
   ["curl"],

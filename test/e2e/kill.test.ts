@@ -17,7 +17,7 @@ const START_MS_MAX = 5000;
 const CLIENTS_END_MS_MAX = 15_000;
 
 const folder = scratchFolder();
-afterAll(() => removeScratch(folder));
+afterAll(() => removeScratch(folder), TIMEOUT_MS);
 
 test(
   `${ROUNDS} kills of one vault each leave an exact prefix, and every moment kept on the way (seed ${seed})`,

@@ -145,6 +145,8 @@ class CrashRun {
       return await openBed(this.sim, this.disk, {
         journalFileBytes: FILE_BYTES,
         journalFilesMax: 5,
+        // Images in two of three seeds, and often: in real vaults they come after 65,536 entries.
+        ...(this.seed % 3 === 0 ? {} : { imageEntriesMin: 50 * (this.seed % 3) }),
         indexBudgetBytes: 12 * 1024 * (1 + (this.seed % 4)),
         ...this.options.vault,
       });
@@ -187,12 +189,7 @@ class CrashRun {
   private async compare({ vault, volumes }: Bed, at: number, isSound: boolean): Promise<void> {
     const actual = volumes.list().map(({ name, sizeBytes, bookmarkCount }) => {
       const record = vault.registry.find(name)!;
-      const bookmarks = Object.fromEntries(
-        volumes
-          .bookmarks(name)
-          .map((b) => [b.name, b.lsn as number])
-          .sort(),
-      );
+      const bookmarks = Object.fromEntries(volumes.bookmarks(name).map((mark) => [mark.name, mark.lsn as number]));
       if (bookmarkCount !== volumes.bookmarks(name).length) throw new LawBroken("bookmarks do not count up");
       return { id: record.id, name, strand: record.strands.at(-1)!.strand as number, sizeBytes, bookmarks };
     });

@@ -162,7 +162,7 @@ export class VaultModel {
         name,
         strand: strands.at(-1)!.strand,
         sizeBytes: sizes.at(-1)!.sizeBytes,
-        bookmarks: Object.fromEntries([...bookmarks].sort()),
+        bookmarks: Object.fromEntries(bookmarks),
       }))
       .sort((a, b) => a.id - b.id);
   }
@@ -171,8 +171,22 @@ export class VaultModel {
     if (event.lsn <= this.highestLsn) {
       throw new Error(`LSN ${event.lsn} was given out before: the highest so far is ${this.highestLsn}`);
     }
+    if (event.kind === "write" || event.kind === "clear") this.checkPresent(event);
     this.highestLsn = event.lsn;
     this.apply(event);
+  }
+
+  /** What is written goes to the present of a volume that exists and lies within it: what came before a rollback stays as it was. */
+  private checkPresent(event: Extract<ModelEvent, { kind: "write" | "clear" }>): void {
+    const { strand, lsn } = event;
+    const volume = this.volumes.find((candidate) => candidate.strands.at(-1)!.strand === strand);
+    if (!volume || volume.deletedLsn !== undefined)
+      throw new Error(`LSN ${lsn} was written to strand ${strand}, which is past`);
+    const end = event.firstBlock + (event.kind === "write" ? event.data.length / BLOCK : event.count);
+    const blocks = Math.ceil(volume.sizes.at(-1)!.sizeBytes / BLOCK);
+    // A trim that was overtaken by a shrink may still merge zeroes into the zeroes there.
+    if (event.kind === "write" && end > blocks && event.data.some((byte) => byte !== 0))
+      throw new Error(`LSN ${lsn} was written past the end of ${volume.name}`);
   }
 
   private apply(event: ModelEvent): void {

@@ -3,7 +3,7 @@
  * rolls back, deletes and bookmarks beside them. What they do comes from a seed.
  *
  * Every read of a client, live or past, is compared with the model on the spot. Clients also remember the sectors that
- * they wrote themselves, without the model: no two write a sector at once, but they do share blocks, so a lost merge shows.
+ * they wrote themselves and no other at the same time, without the model: they share blocks, so a lost merge shows.
  */
 import type { WritableDevice } from "../../src/base/device.ts";
 import { isSternwayError } from "../../src/base/errors.ts";
@@ -26,11 +26,13 @@ export interface WorkloadOptions {
   volumesStay?: boolean;
 }
 
-/** A range in flight: no other client writes into it. */
+/** A range in flight. */
 interface Busy {
   volume: number;
   start: number;
   end: number;
+  /** Others that were in flight at the same time and share sectors: which of them comes last nobody can tell. */
+  rivals: Busy[];
 }
 
 export class Workload {
@@ -162,6 +164,11 @@ export class Workload {
   ): Promise<void> {
     const known = this.knownOf(volume);
     this.forget(known, range);
+    for (const other of this.busy) {
+      if (other.volume !== range.volume || other.start >= range.end || range.start >= other.end) continue;
+      other.rivals.push(range);
+      range.rivals.push(other);
+    }
     this.busy.add(range);
     const upheaval = this.upheavals.get(volume.id);
     const before = this.vault.lastLsn;
@@ -175,7 +182,9 @@ export class Workload {
     if (this.upheavals.get(volume.id) !== upheaval || range.end - range.start > 4 * MIB) return;
     for (let at = range.start; at < range.end; at += SECTOR) {
       const data = sector(at);
-      if (data) known.set(at, data);
+      const isContested = range.rivals.some((rival) => at >= rival.start && at < rival.end);
+      if (isContested) known.delete(at);
+      else if (data) known.set(at, data);
     }
   }
 
@@ -309,9 +318,8 @@ export class Workload {
     const some = isWhole ? 1 + this.random.below(this.random.below(4) === 0 ? 24 : 3) : 1 + this.random.below(20);
     const length = Math.min(wanted > 0 ? wanted : some * grid, device.sizeBytes);
     const offset = Math.floor(this.near(device.sizeBytes, length) / grid) * grid;
-    const range = { volume: volume.id, start: offset, end: Math.min(device.sizeBytes, offset + length) };
-    if (range.end <= range.start || this.isBusy(volume.id, range.start, range.end)) return undefined;
-    return range;
+    const range = { volume: volume.id, start: offset, end: Math.min(device.sizeBytes, offset + length), rivals: [] };
+    return range.end > range.start ? range : undefined;
   }
 
   /** Offsets crowd at the start, the end, and the borders of chunks and shards, where entries of several levels meet. */

@@ -3,7 +3,6 @@ import { BLOCK_SIZE } from "../../../src/base/units.ts";
 import { checkVault, type CheckFinding, type CheckOptions, type CheckStep } from "../../../src/vault/check.ts";
 import type { Vault } from "../../../src/vault/vault.ts";
 import type { Bed } from "../../support/vault-bed.ts";
-import { VAULT_DIR } from "../../support/vault-bed.ts";
 import { all, blockOf, inWorld, noise, type World } from "../../support/world.ts";
 
 const MIB = 2 ** 20;

@@ -170,7 +170,7 @@ describe("LayerIndex", () => {
     const shards = (fill: (into: Set<number>) => void): number[] => {
       const into = new Set<number>();
       fill(into);
-      return [...into].sort();
+      return [...into].sort((a, b) => a - b);
     };
     expect(shards((into) => index.shardsOf(1, 5, into))).toEqual([0, 3]);
     expect(shards((into) => index.shardsOf(1, 30, into))).toEqual([0, 3, 5]);

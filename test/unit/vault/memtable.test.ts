@@ -59,7 +59,7 @@ describe("Memtable", () => {
     table.addCleared(1, 5 * 2 ** 18 + 256, 256, 3, true);
     const shards = new Set<number>();
     table.shardsOf(1, shards);
-    expect([...shards].sort()).toEqual([0, 3, 5]);
+    expect([...shards].sort((a, b) => a - b)).toEqual([0, 3, 5]);
     expect([table.firstLsn, table.lastLsn]).toEqual([1, 3]);
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { LayerRecord } from "../../../src/vault/manifest.ts";
-import { dueImages, dueMerge, MERGE_FAN_IN } from "../../../src/vault/merge-policy.ts";
+import { dueImages, dueMerge, isMergeOverdue, MERGE_FAN_IN, MERGE_OVERDUE } from "../../../src/vault/merge-policy.ts";
 
 const ranks = (...list: number[]): { rank: number; id: number }[] => list.map((rank, id) => ({ rank, id }));
 const idsOf = (run: { id: number }[] | undefined): number[] | undefined => run?.map((record) => record.id);
@@ -42,6 +42,33 @@ describe("dueMerge()", () => {
     expect(most).toBeLessThanOrEqual((MERGE_FAN_IN - 1) * 5 + 1);
     expect(rewritten / 5000).toBeLessThanOrEqual(Math.ceil(Math.log(5000) / Math.log(MERGE_FAN_IN)));
     expect(records.reduce((sum, record) => sum + record.weight, 0)).toBe(5000);
+  });
+});
+
+describe("isMergeOverdue()", () => {
+  test("is false until twice as many neighbours of one rank wait as a merge takes", () => {
+    expect(isMergeOverdue([])).toBe(false);
+    expect(isMergeOverdue(ranks(...Array<number>(MERGE_OVERDUE - 1).fill(0)))).toBe(false);
+    expect(isMergeOverdue(ranks(...Array<number>(MERGE_OVERDUE).fill(0)))).toBe(true);
+    expect(isMergeOverdue(ranks(2, 1, ...Array<number>(MERGE_OVERDUE).fill(0)))).toBe(true);
+    expect(isMergeOverdue(ranks(...Array<number>(MERGE_OVERDUE).fill(1), 0))).toBe(true);
+    expect(isMergeOverdue(Array.from({ length: 200 }, (_, i) => ({ rank: i % 2 })))).toBe(false);
+  });
+
+  test("keeps the number of layers logarithmic when merges only run while it holds", () => {
+    let records: { rank: number }[] = [];
+    let most = 0;
+    for (let sealed = 0; sealed < 5000; sealed++) {
+      records.push({ rank: 0 });
+      while (isMergeOverdue(records)) {
+        const run = dueMerge(records)!;
+        const at = records.indexOf(run[0]!);
+        records = [...records.slice(0, at), { rank: run[0]!.rank + 1 }, ...records.slice(at + run.length)];
+      }
+      most = Math.max(most, records.length);
+    }
+    expect(most).toBeLessThanOrEqual((MERGE_OVERDUE - 1) * 5);
+    expect(most).toBeGreaterThan(MERGE_OVERDUE);
   });
 });
 

@@ -207,8 +207,8 @@ describe("LiveVolume: flushes", () => {
         await volumes.openLive("a"),
         await volumes.openLive("b"),
       ] as WritableDevice[];
-      a1!.write(0, filled(BLOCK_SIZE, 1), false);
-      b!.write(0, filled(BLOCK_SIZE, 2), false);
+      await a1!.write(0, filled(BLOCK_SIZE, 1), false);
+      await b!.write(0, filled(BLOCK_SIZE, 2), false);
       const last = vault.lastLsn;
       const point = await a2!.flush();
       expect(vault.journal.durableLsn).toBeGreaterThanOrEqual(last);

@@ -55,3 +55,10 @@ export function story(seed: number, tell: (story: Story) => Promise<void>): Prom
 /** The first byte of each block. */
 export const tags = (bytes: Uint8Array): number[] =>
   Array.from({ length: Math.ceil(bytes.length / BLOCK_SIZE) }, (_, i) => bytes[i * BLOCK_SIZE]!);
+
+/** The error that some work ends in; a text when it ends in none. */
+export const failure = (work: Promise<unknown>): Promise<unknown> =>
+  work.then(
+    () => "no error",
+    (error: unknown) => error,
+  );
