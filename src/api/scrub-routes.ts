@@ -25,7 +25,8 @@ async function* scrubLines(context: ApiContext, request: ScrubRequest): AsyncGen
   try {
     for await (const line of context.appliance.scrub.run(request, stop.signal)) {
       if (line.line === "progress" && line.total > 0) job.progress(line.done / line.total);
-      if (line.line === "end") outcome = line.damaged === 0 ? undefined : `places that are still damaged: ${line.damaged}`;
+      if (line.line === "end")
+        outcome = line.damaged === 0 ? undefined : `places that are still damaged: ${line.damaged}`;
       yield line;
     }
   } catch (error) {

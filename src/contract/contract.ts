@@ -67,15 +67,7 @@ export { FLUSH_POINTS_DEFAULT, TIMELINE_BUCKETS_DEFAULT } from "./timeline.ts";
 export { IMAGE_LSN_HEADER, IMAGE_TIME_HEADER, type ExtentLine } from "./image.ts";
 export type { ScrubLine, ScrubRequest, ScrubStatus, VaultScrub } from "./scrub.ts";
 export { type DiffLine, type WireBookmark } from "./history.ts";
-export type {
-  GcLine,
-  GcRequest,
-  GcRunLine,
-  WireHold,
-  WirePlan,
-  WirePolicy,
-  WireRetention,
-} from "./retention.ts";
+export type { GcLine, GcRequest, GcRunLine, WireHold, WirePlan, WirePolicy, WireRetention } from "./retention.ts";
 export { PAGE_DEFAULT } from "./appliance.ts";
 export type { CheckLine, CheckRequest, DiskList, Health, VaultStatus } from "./appliance.ts";
 export type { VaultKey, WireVault } from "./vaults.ts";

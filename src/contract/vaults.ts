@@ -71,11 +71,9 @@ export const createVault = createRoute({
       z
         .strictObject({
           name: nameSchema,
-          encrypt: vaultKeySchema
-            .optional()
-            .openapi({
-              description: "encrypt it at rest, and unlock it by this key; taken over the control socket only",
-            }),
+          encrypt: vaultKeySchema.optional().openapi({
+            description: "encrypt it at rest, and unlock it by this key; taken over the control socket only",
+          }),
         })
         .openapi("CreateVault"),
     ),

@@ -80,9 +80,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   started.defer(() => spaces.stop());
 
   const metrics = createMetrics();
-  let retention: RetentionTask | undefined;
+  const late: { retention?: RetentionTask } = {};
   // After the vaults have stopped, which ends collecting.
-  started.defer(() => retention?.idle());
+  started.defer(() => late.retention?.idle());
   const vaults = await openVaults({
     disk: realDisk,
     clock: systemClock,
@@ -103,15 +103,15 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
 
   const { volumes } = vaults;
   const { intervalMinutes, timeZone } = config.retention;
-  retention = new RetentionTask({
+  const retention = (late.retention = new RetentionTask({
     vaults: (name) => vaults.retained(name),
     clock: systemClock,
     intervalMinutes,
     zone: checkZone(timeZone ?? localZone()),
     log: log.child({ room: "retention" }),
     tell,
-  });
-  started.defer(() => retention?.stop());
+  }));
+  started.defer(() => retention.stop());
   const exists = (name: string): boolean => volumes.list().some((info) => info.name === name);
   const meter = meterExports(combineExports(liveExports(volumes), pastExports(volumes)), metrics, exists);
   const nbdLog = log.child({ room: "nbd" });

@@ -33,7 +33,10 @@ export interface Engine {
 
 export interface EngineScrub {
   status(): VaultScrub;
-  run(request: ScrubRequest, signal: AbortSignal): AsyncGenerator<Exclude<ScrubLine, { line: "failed" }>, void, undefined>;
+  run(
+    request: ScrubRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<Exclude<ScrubLine, { line: "failed" }>, void, undefined>;
 }
 
 export interface EngineOptions {

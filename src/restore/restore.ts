@@ -24,7 +24,6 @@ import {
 import { checkRoom, openTarget, type RestoreTarget } from "./target.ts";
 import { pieceHash, verifyTarget } from "./verify.ts";
 
-export { damageMapPath } from "./damage-map.ts";
 export { sidecarPath } from "./sidecar.ts";
 
 export interface RestoreSource {

@@ -27,7 +27,11 @@ export async function* checkChronicles(run: CheckRun): AsyncGenerator<CheckStep>
 }
 
 /** One chronicle. @param lastDelta - up to which LSN the layers speak */
-export async function* checkChronicle(run: CheckRun, record: ChronicleRecord, lastDelta: number): AsyncGenerator<CheckStep> {
+export async function* checkChronicle(
+  run: CheckRun,
+  record: ChronicleRecord,
+  lastDelta: number,
+): AsyncGenerator<CheckStep> {
   const { parts, sealing } = run.vault;
   const path = `${parts.dir}/${chroniclePath(record.id)}`;
   const subject = `chronicle ${record.id}`;

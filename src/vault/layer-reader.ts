@@ -246,7 +246,15 @@ export class LayerReader {
   /** All pages that may hold entries of the range, in order, read past the cache. The caller may keep them. @throws corrupt */
   async *pages(range: LayerRange = {}): AsyncGenerator<LayerPage, void, undefined> {
     const table = this.#table;
-    const { strand, levelMin = 0, levelMax = 2, firstBlock = 0, endBlock = Infinity, afterLsn = -1, throughLsn = Infinity } = range;
+    const {
+      strand,
+      levelMin = 0,
+      levelMax = 2,
+      firstBlock = 0,
+      endBlock = Infinity,
+      afterLsn = -1,
+      throughLsn = Infinity,
+    } = range;
     let before: { page: number; group: number; index: number; lsn: number } | undefined;
     for (let page = 0; page < table.count; page++) {
       if (strand !== undefined && table.strand[page] !== strand) continue;

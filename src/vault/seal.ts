@@ -449,11 +449,7 @@ export class Sealer {
     const { input, after, needs } = request;
     const set = this.openSet();
     try {
-      const { entries, dropped } = await countThinning(
-        [await set.open(input)],
-        await openAll(set, after),
-        needs,
-      );
+      const { entries, dropped } = await countThinning([await set.open(input)], await openAll(set, after), needs);
       if (dropped === 0 || dropped < entries * THIN_SHARE_MIN) return undefined;
     } finally {
       await set.close();

@@ -239,6 +239,14 @@ export class VaultModel {
       case "bookmark-removed":
         volume!.bookmarks.delete(event.name);
         return;
+      case "retention-set":
+      case "thinned":
+      case "held":
+      case "hold-released":
+      case "lock-set":
+      case "time-noted":
+        // What may go is no part of what was written.
+        return;
     }
   }
 

@@ -20,7 +20,13 @@ async function dumpHoldsMark(isKeptOut: boolean): Promise<boolean | undefined> {
     process.kill(process.pid, "SIGABRT");
     setTimeout(() => console.log(mark.length, keepOutOfCoreDumps), 10_000);`;
   // The usual filter, whatever this process's own is: children inherit it.
-  const run = ["sh", "-c", 'ulimit -c unlimited && echo 0x33 >/proc/self/coredump_filter && exec "$0" -e "$1"', process.execPath, program];
+  const run = [
+    "sh",
+    "-c",
+    'ulimit -c unlimited && echo 0x33 >/proc/self/coredump_filter && exec "$0" -e "$1"',
+    process.execPath,
+    program,
+  ];
   const child = Bun.spawn(run, { cwd, stdin: "ignore", stdout: "ignore", stderr: "ignore" });
   await child.exited;
   expect(child.signalCode).toBe("SIGABRT");
