@@ -9,10 +9,10 @@ import { closeSync, copyFileSync, fstatSync, mkdirSync, openSync, readSync, rmSy
 import { join } from "node:path";
 import { xxh64 } from "../../src/base/hash.ts";
 import { seededRandom } from "../../src/base/random.ts";
-import { Deduplicator } from "../../src/vault/deduplicator.ts";
-import { FingerprintIndex } from "../../src/vault/fingerprint-index.ts";
+import { Deduplicator } from "../../src/vault/packs/deduplicator.ts";
+import { FingerprintIndex } from "../../src/vault/packs/fingerprint-index.ts";
 import { blockAddress, SLOTS_PER_PACK } from "../../src/vault/map.ts";
-import type { PackDirectory } from "../../src/vault/pack-reader.ts";
+import type { PackDirectory } from "../../src/vault/packs/pack-reader.ts";
 import { sourceImages, thirdImage } from "./images.ts";
 import type { Bench } from "./main.ts";
 

@@ -10,7 +10,7 @@ import type { CatalogEvent } from "../catalog/catalog.ts";
 import type { ScrubLine, ScrubRequest, VaultScrub } from "../contract/contract.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
-import { Scrub, type RepairReport, type ScrubStep } from "../vault/scrub.ts";
+import { Scrub, type RepairReport, type ScrubStep } from "../vault/scrubbing/scrub.ts";
 import type { Vault } from "../vault/vault.ts";
 
 export type ScrubRunLine = Exclude<ScrubLine, { line: "failed" }>;

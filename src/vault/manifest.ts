@@ -11,8 +11,8 @@ import { createHash } from "node:crypto";
 import { publish, readWhole, type Disk } from "../base/disk.ts";
 import { isSternwayError, SternwayError } from "../base/errors.ts";
 import { FILE_SALT_BYTES, notSealedHere, type FileCipher, type VaultCipher } from "../security/cipher.ts";
-import type { ChronicleMeta } from "./chronicle-format.ts";
-import type { LayerMeta } from "./layer-format.ts";
+import type { ChronicleMeta } from "./chronicles/chronicle-format.ts";
+import type { LayerMeta } from "./layers/layer-format.ts";
 import type { RegistryState } from "./registry.ts";
 
 /** Newest manifests that stay on disk. */

@@ -3,11 +3,11 @@
  */
 import type { Disk } from "../base/disk.ts";
 import type { VaultCipher } from "../security/cipher.ts";
-import type { ChronicleMeta, ChroniclePage } from "./chronicle-format.ts";
-import { openChronicle, type ChronicleReader } from "./chronicle-reader.ts";
-import type { LayerMeta, LayerPage } from "./layer-format.ts";
-import { openLayer, type LayerReader } from "./layer-reader.ts";
-import { PageCache } from "./page-cache.ts";
+import type { ChronicleMeta, ChroniclePage } from "./chronicles/chronicle-format.ts";
+import { openChronicle, type ChronicleReader } from "./chronicles/chronicle-reader.ts";
+import type { LayerMeta, LayerPage } from "./layers/layer-format.ts";
+import { openLayer, type LayerReader } from "./layers/layer-reader.ts";
+import { PageCache } from "./files/page-cache.ts";
 import { chroniclePath, layerPath } from "./paths.ts";
 
 export class OpenSet<Meta extends { id: number }, Reader extends { close(): Promise<void> }> {

@@ -13,20 +13,20 @@ import type { ScannedGroup } from "../journal/scan.ts";
 import { SlotPool } from "../journal/slots.ts";
 import type { ObserveSealing } from "../security/cipher.ts";
 import type { Secret } from "../security/secret.ts";
-import { ChronicleBuilder } from "./chronicle-builder.ts";
-import { Collector } from "./collect.ts";
+import { ChronicleBuilder } from "./chronicles/chronicle-builder.ts";
+import { Collector } from "./collecting/collect.ts";
 import { removeOrphans } from "./orphans.ts";
-import { History } from "./history.ts";
+import { History } from "./chronicles/history.ts";
 import { createIdentity, idText, identityPath, openIdentity, type NewVault, type VaultIdentity } from "./identity.ts";
-import { IMAGE_ENTRIES_MIN } from "./merge-policy.ts";
+import { IMAGE_ENTRIES_MIN } from "./layers/merge-policy.ts";
 import { loadNewestManifest, type LoadedManifest, type Manifest } from "./manifest.ts";
 import { Memtable } from "./memtable.ts";
 import { chronicleSet, layerSet } from "./open-set.ts";
-import { PackStore } from "./pack-reader.ts";
-import { Pressure } from "./pressure.ts";
+import { PackStore } from "./packs/pack-reader.ts";
+import { Pressure } from "./sealing/pressure.ts";
 import { decodeEvent, Registry } from "./registry.ts";
-import { inlineSealer, type SealerRunner, type StartSealer } from "./sealer-runner.ts";
-import { Sealing, type SealProgress } from "./sealing.ts";
+import { inlineSealer, type SealerRunner, type StartSealer } from "./sealing/sealer-runner.ts";
+import { Sealing, type SealProgress } from "./sealing/sealing.ts";
 import { Vault, WRITE_BLOCKS_MAX } from "./vault.ts";
 
 export interface VaultOptions {

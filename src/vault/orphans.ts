@@ -4,7 +4,7 @@
  */
 import type { Disk } from "../base/disk.ts";
 import type { Manifest } from "./manifest.ts";
-import { packPath } from "./pack-format.ts";
+import { packPath } from "./packs/pack-format.ts";
 import { chroniclePath, layerPath } from "./paths.ts";
 
 /** @returns how many were removed */

@@ -4,7 +4,7 @@
  * so that an interval of a million flushes costs a few look-ups and not their list.
  */
 import { lsn, micros, type Lsn, type Micros } from "../base/units.ts";
-import type { FlushPoint, History, StrandSpan } from "../vault/history.ts";
+import type { FlushPoint, History, StrandSpan } from "../vault/chronicles/history.ts";
 import type { Candidate } from "./retention.ts";
 
 /** Flush points of one look-up. */

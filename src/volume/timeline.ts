@@ -3,7 +3,7 @@
  */
 import { isSternwayError } from "../base/errors.ts";
 import { formatSize, lsn, micros, type Lsn, type Micros } from "../base/units.ts";
-import type { History, StrandSpan } from "../vault/history.ts";
+import type { History, StrandSpan } from "../vault/chronicles/history.ts";
 import type { VolumeRecord } from "../vault/registry.ts";
 import type { TimelineBucket, TimelineMark } from "./volumes.ts";
 

@@ -5,7 +5,7 @@ import { describe, expect, test } from "bun:test";
 import { SimulatedDisk } from "../../src/base/simulated-disk.ts";
 import type { DirectoryOrder } from "../../src/base/simulated-tree.ts";
 import { Simulation } from "../../src/base/simulation.ts";
-import { checkVault } from "../../src/vault/check.ts";
+import { checkVault } from "../../src/vault/checking/check.ts";
 import { asLsn, strandOf, VaultModel } from "../support/model.ts";
 import { openBed } from "../support/vault-bed.ts";
 import { same } from "../support/workload.ts";

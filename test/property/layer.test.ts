@@ -6,10 +6,10 @@ import {
   encodeAscending,
   encodeSigned,
   PAGE_RAW_MAX,
-} from "../../src/vault/column-page.ts";
-import { EntryMix, type LayerPage } from "../../src/vault/layer-format.ts";
-import { mergeLayers } from "../../src/vault/layer-merge.ts";
-import type { LayerReader } from "../../src/vault/layer-reader.ts";
+} from "../../src/vault/files/column-page.ts";
+import { EntryMix, type LayerPage } from "../../src/vault/layers/layer-format.ts";
+import { mergeLayers } from "../../src/vault/layers/layer-merge.ts";
+import type { LayerReader } from "../../src/vault/layers/layer-reader.ts";
 import type { Level, MapEntry } from "../../src/vault/map.ts";
 import { entriesOf, entry, LayerBed, modelAt, sortEntries, VAULT_ID } from "../support/layer-model.ts";
 import { MemoryDisk } from "../support/memory-disk.ts";

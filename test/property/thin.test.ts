@@ -3,11 +3,11 @@
  */
 import { expect, test } from "bun:test";
 import { seededRandom, type Random } from "../../src/base/random.ts";
-import type { LayerMeta } from "../../src/vault/layer-format.ts";
-import type { LayerReader } from "../../src/vault/layer-reader.ts";
+import type { LayerMeta } from "../../src/vault/layers/layer-format.ts";
+import type { LayerReader } from "../../src/vault/layers/layer-reader.ts";
 import type { MapEntry } from "../../src/vault/map.ts";
 import { isNeeded, type StrandNeeds } from "../../src/vault/needs.ts";
-import { countThinning, thinLayers } from "../../src/vault/thin.ts";
+import { countThinning, thinLayers } from "../../src/vault/layers/thin.ts";
 import { entriesOf, LayerBed, modelAt, randomEntries, VAULT_ID } from "../support/layer-model.ts";
 import { MemoryDisk } from "../support/memory-disk.ts";
 

@@ -10,7 +10,7 @@ import { seededRandom, type Random } from "../../src/base/random.ts";
 import { SimulatedDisk } from "../../src/base/simulated-disk.ts";
 import type { DirectoryOrder } from "../../src/base/simulated-tree.ts";
 import { Simulation } from "../../src/base/simulation.ts";
-import { checkVault } from "../../src/vault/check.ts";
+import { checkVault } from "../../src/vault/checking/check.ts";
 import type { VaultOptions } from "../../src/vault/open-vault.ts";
 import type { Vault } from "../../src/vault/vault.ts";
 import { asLsn, strandOf, VaultModel } from "./model.ts";

@@ -3,9 +3,9 @@
  */
 import type { Random } from "../../src/base/random.ts";
 import { lsn, strandId } from "../../src/base/units.ts";
-import type { LayerMeta, LayerPage, ShardList } from "../../src/vault/layer-format.ts";
-import { openLayer, type LayerReader } from "../../src/vault/layer-reader.ts";
-import { LayerWriter } from "../../src/vault/layer-writer.ts";
+import type { LayerMeta, LayerPage, ShardList } from "../../src/vault/layers/layer-format.ts";
+import { openLayer, type LayerReader } from "../../src/vault/layers/layer-reader.ts";
+import { LayerWriter } from "../../src/vault/layers/layer-writer.ts";
 import {
   emptyResolution,
   LEVEL_SHIFT,
@@ -14,7 +14,7 @@ import {
   type Level,
   type MapEntry,
 } from "../../src/vault/map.ts";
-import { PageCache } from "../../src/vault/page-cache.ts";
+import { PageCache } from "../../src/vault/files/page-cache.ts";
 import type { MemoryDisk } from "./memory-disk.ts";
 
 export const VAULT_ID = new Uint8Array(16).map((_, i) => i * 7 + 1);

@@ -2,8 +2,8 @@
  * Forges paged files: changes bytes and then makes every checksum right again, as an attacker who knows the vault id can.
  */
 import { xxh64 } from "../../src/base/hash.ts";
-import { decompressFrame } from "../../src/vault/compression.ts";
-import { HEADER_SIZE, pagedSeed, TRAILER_SIZE, type PagedIdentity } from "../../src/vault/paged-file.ts";
+import { decompressFrame } from "../../src/vault/files/compression.ts";
+import { HEADER_SIZE, pagedSeed, TRAILER_SIZE, type PagedIdentity } from "../../src/vault/files/paged-file.ts";
 
 /** A copy of `bytes`, changed by `change` and sealed again. */
 export function forge(

@@ -9,7 +9,7 @@ import { SimulatedDisk } from "../../../src/base/simulated-disk.ts";
 import { Simulation } from "../../../src/base/simulation.ts";
 import { BLOCK_SIZE } from "../../../src/base/units.ts";
 import { secretOfPassphrase, type Secret } from "../../../src/security/secret.ts";
-import { checkVault } from "../../../src/vault/check.ts";
+import { checkVault } from "../../../src/vault/checking/check.ts";
 import { openIdentity } from "../../../src/vault/identity.ts";
 import { createVault } from "../../../src/vault/open-vault.ts";
 import { MemoryDisk } from "../../support/memory-disk.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { lsn, strandId } from "../../../src/base/units.ts";
-import { registryFaults } from "../../../src/vault/check-registry.ts";
+import { registryFaults } from "../../../src/vault/checking/check-registry.ts";
 import {
   decodeEvent,
   encodeEvent,

@@ -1,0 +1,99 @@
+import { describe, expect, test } from "bun:test";
+import { BLOCK_SIZE, lsn } from "../../../../src/base/units.ts";
+import type { Bed } from "../../../support/vault-bed.ts";
+import { all, blockOf, inWorld } from "../../../support/world.ts";
+
+const MIB = 2 ** 20;
+
+/** Writes block i at its own time, with a flush each, sealing every `sealEach`. @returns LSN and time of each write */
+async function fill(
+  { vault, volumes }: Bed,
+  sleep: (ms: number) => Promise<void>,
+  sealEach: number,
+): Promise<{ lsn: number; time: number }[]> {
+  await volumes.create("a", MIB);
+  const device = await volumes.openLive("a");
+  const written: { lsn: number; time: number }[] = [];
+  for (let i = 0; i < 24; i++) {
+    await device.write(i * BLOCK_SIZE, blockOf(i + 1), false);
+    const at = vault.lastLsn;
+    await device.flush();
+    written.push({ lsn: at, time: vault.parts.clock.wall() });
+    await sleep(1000);
+    if (i % sealEach === sealEach - 1) await vault.seal();
+  }
+  await device.close();
+  return written;
+}
+
+describe("History", () => {
+  test("lsnAt() and timeAt() agree with when things were written, in sealed, merged and live history", () =>
+    inWorld(1, async ({ open, sim }) => {
+      const bed = await open();
+      const written = await fill(bed, (ms) => sim.clock.sleep(ms), 2);
+      const { history } = bed.vault;
+      expect(bed.vault.sealing.manifest.chronicles.some((record) => record.rank > 0)).toBe(true);
+      for (const [i, { lsn: at, time }] of written.entries()) {
+        const found = (await history.lsnAt(time + 500_000))!;
+        expect(found).toBeGreaterThanOrEqual(at);
+        expect(found).toBeLessThan(written[i + 1]?.lsn ?? Infinity);
+        const dated = (await history.timeAt(at, sim.clock.wall()))!;
+        expect(Math.abs(dated - time)).toBeLessThan(500_000);
+      }
+      expect(await history.lsnAt(written[0]!.time - 60e6)).toBeUndefined();
+      expect(await history.timeAt(0, sim.clock.wall())).toBeUndefined();
+    }));
+
+  test("dates what is not yet in a group with now", () =>
+    inWorld(2, async ({ open, sim }) => {
+      const { vault, volumes } = await open();
+      await volumes.create("a", MIB);
+      const device = await volumes.openLive("a");
+      await device.write(0, blockOf(1), false);
+      expect(await vault.history.timeAt(vault.lastLsn, 12345)).toBe(12345);
+      await device.close();
+      await sim.clock.sleep(100);
+    }));
+
+  test("survives merging of the chronicles that it reads", () =>
+    inWorld(3, async ({ open, sim }) => {
+      const bed = await open();
+      const reading: Promise<unknown>[] = [];
+      const written = await fill(
+        bed,
+        async (ms) => {
+          for (let bucketCount = 1; bucketCount < 6; bucketCount++)
+            reading.push(bed.volumes.timeline("a", { bucketCount }));
+          reading.push(bed.volumes.flushPoints("a", { after: lsn(0), limit: 1000 }));
+          await sim.clock.sleep(ms);
+        },
+        1,
+      );
+      await Promise.all(reading);
+      expect(await bed.volumes.flushPoints("a", { after: lsn(0), limit: 1000 })).toHaveLength(written.length);
+    }));
+
+  test("a damaged chronicle hides times, and neither volumes nor moments", () =>
+    inWorld(4, async ({ open, sim, disk }) => {
+      const first = await open();
+      const written = await fill(first, (ms) => sim.clock.sleep(ms), 24);
+      await first.vault.seal();
+      await first.vault.stop();
+      for (const path of disk.paths().filter((name) => name.endsWith(".chronicle"))) disk.flipBit(path, 70);
+      const { volumes } = await open();
+      expect(volumes.list().map((info) => info.name)).toEqual(["a"]);
+      for (const [i, { lsn: at }] of written.entries()) {
+        const device = await volumes.openAt("a", { kind: "lsn", lsn: lsn(at) });
+        expect(await device.read(i * BLOCK_SIZE, BLOCK_SIZE)).toEqual(blockOf(i + 1));
+        expect(device.moment.time).toBeLessThanOrEqual(sim.clock.wall());
+        await device.close();
+      }
+      // What only times can tell is an error, not a guess.
+      const error = await volumes.resolve("a", { kind: "age", ageMicros: 5e6 }).catch((cause: unknown) => cause);
+      expect(error).toMatchObject({ kind: "corrupt" });
+      expect(await all(volumes.diff("a", { kind: "lsn", lsn: lsn(written[3]!.lsn) }, { kind: "now" }))).toEqual([
+        { offset: 4 * BLOCK_SIZE, length: 20 * BLOCK_SIZE },
+      ]);
+      await volumes.branch("a", { kind: "lsn", lsn: lsn(written[0]!.lsn) }, "b");
+    }));
+});
