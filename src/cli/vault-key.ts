@@ -71,7 +71,7 @@ export function registerVaultKey(vault: Command, context: Context): void {
         run.print(added, `key ${added.id} unlocks vault ${name} from now on\n`);
       },
     ),
-    "sternway vault key add payroll --key-file payroll.key --new-passphrase --label spare",
+    "sternway vault key add payroll --key-file a.key --new-passphrase --label spare",
   );
 
   examples(
