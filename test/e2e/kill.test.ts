@@ -58,8 +58,8 @@ for (const end of ["asked to stop", "killed"] as const) {
           ...["fio", "--name=x", "--ioengine=nbd", `--uri=${uri}`, "--size=256m", "--rw=randwrite", "--bs=4k"],
           ...["--iodepth=16", "--fsync=16", "--time_based", "--runtime=60"],
         ],
-        ["sh", "-c", `while nbdcopy '${daemon.uri("other")}' '${uri}'; do :; done`],
-        ["sh", "-c", `while qemu-img convert -f raw -O raw '${uri}' '${folder}/out.img'; do :; done`],
+        ["sh", "-c", `while :; do nbdcopy '${daemon.uri("other")}' '${uri}' || exit; done`],
+        ["sh", "-c", `while :; do qemu-img convert -f raw -O raw '${uri}' '${folder}/out.img' || exit; done`],
       ].map((command) => execute(command, { cwd: folder }));
       await untilWritten(daemon, "disk");
       const from = performance.now();
@@ -67,9 +67,8 @@ for (const end of ["asked to stop", "killed"] as const) {
       else expect((await daemon.stop()).code).toBe(0);
       const results = await Promise.all(clients);
       expect(performance.now() - from).toBeLessThan(CLIENTS_END_MS_MAX);
-      // The other two end their loops only when a copy failed.
-      expect(results[0]?.code).not.toBe(0);
-      for (const { err } of results) expect(err).not.toBe("");
+      // By its status alone: not every client says in words that the far end went away.
+      for (const { code } of results) expect(code).not.toBe(0);
       await using again = await DaemonProcess.start(dataDir);
       expect(again.startMs).toBeLessThan(START_MS_MAX);
       expect((await again.stop()).code).toBe(0);
