@@ -87,7 +87,7 @@ export function registerVaultKey(vault: Command, context: Context): void {
       },
     ),
     "sternway vault key rotate payroll --passphrase --new-passphrase",
-  ).addHelpText("after", "\nNo data is rewritten. Older copies of vault.json still open by the old key: destroy them.");
+  ).addHelpText("after", "\nNo data is rewritten. Older copies of vault.json open by the old key: destroy them.");
 
   examples(
     key
