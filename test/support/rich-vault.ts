@@ -13,11 +13,11 @@ import { openBed } from "./vault-bed.ts";
 const BLOCK = 4096;
 /** As small as files may be: what is empty in them is not worth looking through. */
 export const RICH_OPTIONS = {
-  journalFileBytes: 128 * 1024,
+  journalFileBytes: 256 * 1024,
   journalFilesMax: 4,
   groupPages: 12,
   groupEagerPages: 4,
-  imageEntriesMin: 24,
+  imageEntriesMin: 12,
 } satisfies Partial<VaultOptions>;
 
 export interface RichVault {
