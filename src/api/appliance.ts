@@ -13,6 +13,7 @@ import type {
   VaultKey,
   VaultStatus,
   WireVault,
+  WireVaultSpace,
 } from "../contract/contract.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
@@ -59,12 +60,20 @@ export interface VaultAdmin {
   /** `default` first, then by name. */
   list(): Promise<WireVault[]>;
   show(name: string): Promise<WireVault>;
+  /** @throws conflict: it is being counted already; unavailable: it is not open for writing */
+  space(name: string): Promise<WireVaultSpace>;
   /** Makes and opens one. @param key - encrypted for this key; plain without @throws conflict: the name is taken, or there are too many */
   create(name: string, key: VaultKey | undefined): Promise<WireVault>;
   /** Closes one and lets go of its key. @throws conflict: it is closed already, or in use without force */
   lock(name: string, options: { force?: boolean }): Promise<WireVault>;
   /** Opens a closed one. @throws denied: the key is wrong or missing; conflict: it is open; corrupt, not_found, unavailable: why it stays closed */
   unlock(name: string, key: VaultKey | undefined): Promise<WireVault>;
+  /**
+   * Deletes one that is open, with all that it stores.
+   * @param options.confirm - its name, to delete its volumes as well
+   * @throws conflict: it is closed, in use, has volumes and no `confirm`, or a lock or hold protects one; invalid: another name
+   */
+  remove(name: string, options: { confirm?: string }): Promise<void>;
   /** Takes one that is gone off the list. @throws conflict: it is not gone */
   forget(name: string): Promise<void>;
 }

@@ -14,6 +14,8 @@ export function registerVaultRoutes(app: OpenAPIHono<ApiEnv>, context: ApiContex
 
   app.openapi(routes.getVaultNamed, async (c) => c.json(await vaults.show(c.req.valid("param").name), 200));
 
+  app.openapi(routes.getVaultSpace, async (c) => c.json(await vaults.space(c.req.valid("param").name), 200));
+
   app.openapi(routes.createVault, async (c) => {
     const { name, encrypt } = c.req.valid("json");
     if (encrypt !== undefined) controlOnly(c.env, "a key");
@@ -49,6 +51,15 @@ export function registerVaultRoutes(app: OpenAPIHono<ApiEnv>, context: ApiContex
       }
       throw error;
     }
+  });
+
+  app.openapi(routes.deleteVault, async (c) => {
+    controlOnly(c.env, "deleting a vault");
+    const { name } = c.req.valid("param");
+    const { confirm } = c.req.valid("json");
+    await vaults.remove(name, confirm === undefined ? {} : { confirm });
+    tell("warning", "vault-deleted", name, `vault ${name} and all that it stored were deleted`);
+    return c.body(null, 204);
   });
 
   app.openapi(routes.forgetVault, async (c) => {

@@ -2,10 +2,12 @@
 import type { Command } from "commander";
 import { SternwayError, isSternwayError } from "../base/errors.ts";
 import { formatSize } from "../base/units.ts";
-import type { CheckLine, CheckRequest } from "../contract/contract.ts";
+import type { CheckLine, CheckRequest, VaultKey } from "../contract/contract.ts";
 import { examples, invocation, type Context, type Invocation } from "./context.ts";
+import { readPassphrase } from "./secret.ts";
 import { interruptible } from "./terminal.ts";
 import { count } from "./text.ts";
+import { givenKey, type KeyOptions } from "./vault.ts";
 
 export function registerCheck(program: Command, context: Context): void {
   examples(
@@ -15,24 +17,31 @@ export function registerCheck(program: Command, context: Context): void {
       .option("--volume <name>", "only what this volume needs")
       .option("--vault <name>", "only this vault")
       .option("--quick", "structure and checksums of metadata; no block is read")
-      .action(async (request: CheckRequest, command: Command) => {
+      .option("--key-file <path>", "of encrypted vaults that no daemon serves: a key file that unlocks them")
+      .option("--passphrase", "of such vaults: ask for a passphrase, or read it as one line of standard input")
+      .action(async (options: CheckRequest & KeyOptions, command: Command) => {
         const run = invocation(context, command);
+        const { keyFile, passphrase, ...request } = options;
+        const hasKey = keyFile !== undefined || passphrase === true;
+        const key = hasKey ? (): VaultKey | undefined => givenKey(options, readPassphrase) : undefined;
         await interruptible(async (signal) => {
-          const damaged = await report(run, await checkLines(run, request, signal));
+          const damaged = await report(run, await checkLines(run, request, key, signal));
           if (damaged > 0) throw new SternwayError("corrupt", `the check found ${count(damaged, "damaged place")}`);
         });
       }),
     "sternway check --data /srv/sternway",
     "sternway check --quick --json",
+    "sternway check --vault payroll --key-file /etc/sternway/payroll.key",
   ).addHelpText(
     "after",
-    "\nWorks beside a running daemon, and on a vault that none serves, which it then\nopens for reading only.",
+    "\nWorks beside a running daemon, and on a vault that none serves, which it then\nopens for reading only: encrypted ones by the key given here, or else by the one\nthat opens them at a start.",
   );
 }
 
 async function checkLines(
   run: Invocation,
   request: CheckRequest,
+  key: (() => VaultKey | undefined) | undefined,
   signal: AbortSignal,
 ): Promise<AsyncIterable<CheckLine>> {
   const client = run.client();
@@ -41,7 +50,13 @@ async function checkLines(
   } catch (error) {
     // An unhealthy daemon still answers, and holds the vault: only without any is the vault ours to open.
     if (!isSternwayError(error, "unavailable") || error.facts["address"] === undefined) throw error;
-    return run.services.checkStopped({ dataDir: run.dataDir(), request, signal });
+    return run.services.checkStopped({ dataDir: run.dataDir(), request, signal, key: key?.() });
+  }
+  if (key) {
+    throw new SternwayError(
+      "invalid",
+      "a daemon serves these vaults, and the check goes through it: leave the key out, and unlock a locked vault with `sternway vault unlock`",
+    );
   }
   return client.check(request, signal);
 }

@@ -5,7 +5,7 @@ import type { Command } from "commander";
 import { SternwayError } from "../base/errors.ts";
 import type { ConfigFlags } from "../config/config.ts";
 import { createClient, type Client } from "../contract/client.ts";
-import type { CheckLine, CheckRequest } from "../contract/contract.ts";
+import type { CheckLine, CheckRequest, VaultKey } from "../contract/contract.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Where a daemon listens, as people write it. */
@@ -20,10 +20,25 @@ export interface CliServices {
   /**
    * Runs the daemon until it is told to stop (SIGINT, SIGTERM); resolves when everything is durable and closed.
    * @param options.onReady - called once it serves, with where
+   * @param options.askPassphrase - asks for a vault's passphrase, how often it was wrong before; absent where nobody can be asked
    */
-  serve(options: { dataDir: string; flags: ConfigFlags; onReady: (addresses: ServeAddresses) => void }): Promise<void>;
-  /** Verifies a vault that no daemon serves, reading only. @throws conflict: a daemon holds it; not_found: no vault is there */
-  checkStopped(options: { dataDir: string; request: CheckRequest; signal: AbortSignal }): AsyncIterable<CheckLine>;
+  serve(options: {
+    dataDir: string;
+    flags: ConfigFlags;
+    onReady: (addresses: ServeAddresses) => void;
+    askPassphrase: ((vault: string, tries: number) => string | undefined) | undefined;
+  }): Promise<void>;
+  /**
+   * Verifies vaults that no daemon serves, reading only.
+   * @param options.key - of the encrypted ones; without it, what would open them at a start
+   * @throws conflict: a daemon holds it; not_found: no vault is there; denied: the key is missing or wrong
+   */
+  checkStopped(options: {
+    dataDir: string;
+    request: CheckRequest;
+    signal: AbortSignal;
+    key?: VaultKey | undefined;
+  }): AsyncIterable<CheckLine>;
   /** The command line that starts this program, for `demo`, which runs a daemon of its own. */
   readonly self: readonly string[];
   readonly version: string;

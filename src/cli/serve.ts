@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { collect } from "./arguments.ts";
 import { examples, invocation, type Context, type ServeAddresses } from "./context.ts";
+import { canAsk, readPassphraseOrNone } from "./secret.ts";
 import { facts } from "./text.ts";
 
 interface ServeOptions {
@@ -38,7 +39,16 @@ export function registerServe(program: Command, context: Context): void {
           ];
           run.print({ dataDir, ...addresses }, `Sternway serves ${dataDir}\n${facts(lines)}`);
         };
-        await run.services.serve({ dataDir, flags: options, onReady });
+        const askPassphrase = (vault: string, tries: number): string | undefined =>
+          readPassphraseOrNone(
+            `${tries === 0 ? "" : "That is not it. "}Passphrase of vault ${vault} (Enter leaves it locked): `,
+          );
+        await run.services.serve({
+          dataDir,
+          flags: options,
+          onReady,
+          askPassphrase: canAsk() ? askPassphrase : undefined,
+        });
       }),
     "sternway serve --data /srv/sternway",
     "sternway serve --data ./var --nbd unix:/run/sternway.sock --nbd 127.0.0.1:10809",
@@ -46,6 +56,10 @@ export function registerServe(program: Command, context: Context): void {
     "after",
     "\nDIR/config.json sets the same and more, among it TLS for NBD (nbd.tls: certFile,\n" +
       "keyFile, caFile). NBD without TLS on an address other than loopback lets\n" +
-      "everyone there read and write every volume.",
+      "everyone there read and write every volume.\n\n" +
+      "An encrypted vault opens by the key file that config.json names for it\n" +
+      "(vaults.NAME.keyFile), by systemd's credential vault.NAME.key or\n" +
+      "vault.NAME.passphrase, or, started at a terminal, by a passphrase that is asked\n" +
+      "for. Otherwise it stays locked until `sternway vault unlock NAME`.",
   );
 }

@@ -1,15 +1,15 @@
-/** `sternway vault create|list|show|lock|unlock|forget` */
+/** `sternway vault create|list|show|space|lock|unlock|delete|forget` */
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { SternwayError } from "../base/errors.ts";
 import { formatSize } from "../base/units.ts";
-import type { VaultKey, VaultStatus, WireVault } from "../contract/contract.ts";
+import type { VaultKey, VaultStatus, WireVault, WireVaultSpace } from "../contract/contract.ts";
 import { examples, invocation, type Context } from "./context.ts";
 import { readNewPassphrase, readPassphrase } from "./secret.ts";
 import { count, facts, table } from "./text.ts";
 import { registerVaultKey } from "./vault-key.ts";
 
-interface KeyOptions {
+export interface KeyOptions {
   keyFile?: string;
   passphrase?: boolean;
 }
@@ -18,7 +18,9 @@ const KEY_FILE = ["--key-file <path>", "a file that holds the key; the daemon re
 const PASSPHRASE = ["--passphrase", "ask for a passphrase, or read it as one line of standard input"] as const;
 
 export function registerVault(program: Command, context: Context): void {
-  const vault = program.command("vault").description("create, list, show, lock and unlock vaults; change their keys");
+  const vault = program
+    .command("vault")
+    .description("create, list, show, lock, unlock and delete vaults; change their keys");
   registerVaultKey(vault, context);
 
   examples(
@@ -31,7 +33,7 @@ export function registerVault(program: Command, context: Context): void {
       .option(...PASSPHRASE)
       .action(async (name: string, options: KeyOptions & { encrypt?: boolean }, command: Command) => {
         const run = invocation(context, command);
-        const made = await run.client().createVault(name, await newKey(options));
+        const made = await run.client().createVault(name, newKey(options));
         const kind = made.encrypted === true ? "encrypted" : "not encrypted";
         run.print(
           made,
@@ -73,6 +75,23 @@ export function registerVault(program: Command, context: Context): void {
 
   examples(
     vault
+      .command("space")
+      .description("who needs what is stored: counts a vault's space volume by volume, which takes a while")
+      .argument("[name]", "the vault", "default")
+      .action(async (name: string, _options, command: Command) => {
+        const run = invocation(context, command);
+        const space = await run.client().vaultSpace(name);
+        run.print(space, spaceText(space));
+      }),
+    "sternway vault space",
+    "sternway vault space payroll --json",
+  ).addHelpText(
+    "after",
+    "\n`alone` comes back when the volume is deleted, `shared` when the last of those who\nshare it is. `sternway retention plan VOLUME` says what its next expiry frees.",
+  );
+
+  examples(
+    vault
       .command("lock")
       .description("close a vault and forget its key; its volumes are not served until it is unlocked")
       .argument("<name>")
@@ -94,12 +113,30 @@ export function registerVault(program: Command, context: Context): void {
       .option(...PASSPHRASE)
       .action(async (name: string, options: KeyOptions, command: Command) => {
         const run = invocation(context, command);
-        const info = await run.client().unlockVault(name, await givenKey(options, readPassphrase));
-        run.print(info, `vault ${name} is open and ${info.state}: ${count(info.volumes.length, "volume")}\n`);
+        const info = await run.client().unlockVault(name, givenKey(options, readPassphrase));
+        run.print(info, `vault ${name} is open and ${info.state}: ${count(info.volumeCount, "volume")}\n`);
       }),
     "sternway vault unlock payroll --key-file /etc/sternway/payroll.key",
     "sternway vault unlock payroll --passphrase",
     "systemd-ask-password | sternway vault unlock payroll --passphrase",
+  );
+
+  examples(
+    vault
+      .command("delete")
+      .description("delete an open vault and all that it stores, for good; its volumes are to be deleted before")
+      .argument("<name>")
+      .option("--force <name>", "delete its volumes too: type the vault's name once more; locks and holds still refuse")
+      .action(async (name: string, options: { force?: string }, command: Command) => {
+        const run = invocation(context, command);
+        await run.client().deleteVault(name, options.force === undefined ? {} : { confirm: options.force });
+        run.print({ deleted: name }, `vault ${name} and all that it stored are gone\n`);
+      }),
+    "sternway vault delete archive",
+    "sternway vault delete archive --force archive",
+  ).addHelpText(
+    "after",
+    "\nA vault whose key is lost cannot be opened, nor deleted here: stop the\nappliance, remove DATA/vaults/NAME, start it and run `sternway vault forget NAME`.",
   );
 
   examples(
@@ -116,8 +153,8 @@ export function registerVault(program: Command, context: Context): void {
   );
 }
 
-async function newKey(options: KeyOptions & { encrypt?: boolean }): Promise<VaultKey | undefined> {
-  const key = await givenKey(options, readNewPassphrase);
+function newKey(options: KeyOptions & { encrypt?: boolean }): VaultKey | undefined {
+  const key = givenKey(options, readNewPassphrase);
   if (options.encrypt === true && key === undefined) {
     throw new SternwayError("invalid", "--encrypt needs a key: add --key-file PATH or --passphrase");
   }
@@ -127,13 +164,14 @@ async function newKey(options: KeyOptions & { encrypt?: boolean }): Promise<Vaul
   return key;
 }
 
-async function givenKey(options: KeyOptions, ask: (prompt: string) => Promise<string>): Promise<VaultKey | undefined> {
+/** The key that a command's options give; a passphrase is asked for. @throws invalid */
+export function givenKey(options: KeyOptions, ask: (prompt: string) => string): VaultKey | undefined {
   if (options.keyFile !== undefined && options.passphrase === true) {
     throw new SternwayError("invalid", "--key-file and --passphrase are two ways: choose one");
   }
   // The daemon runs in a folder of its own.
   if (options.keyFile !== undefined) return { keyFile: resolve(options.keyFile) };
-  return options.passphrase === true ? { passphrase: await ask("Passphrase: ") } : undefined;
+  return options.passphrase === true ? { passphrase: ask("Passphrase: ") } : undefined;
 }
 
 function vaultTable(vaults: readonly WireVault[]): string {
@@ -148,11 +186,11 @@ function vaultTable(vaults: readonly WireVault[]): string {
   ];
   return table(
     columns,
-    vaults.map(({ name, state, encrypted, volumes, status, reason }) => [
+    vaults.map(({ name, state, encrypted, volumeCount, status, reason }) => [
       name,
       state,
       encrypted === undefined ? "unknown" : encrypted ? "yes" : "no",
-      String(volumes.length),
+      String(volumeCount),
       status === undefined ? "" : formatSize(status.storedBytes),
       status === undefined ? "" : formatSize(status.freeBytes),
       reason ?? "",
@@ -160,15 +198,31 @@ function vaultTable(vaults: readonly WireVault[]): string {
   );
 }
 
+function spaceText({ storedBytes, liveBytes, deadBytes, volumes }: WireVaultSpace): string {
+  const right = (title: string): { title: string; align: "right" } => ({ title, align: "right" });
+  const columns = [{ title: "volume" }, right("alone"), right("shared"), right("versions kept, raw")];
+  const rows = volumes.map(({ volume, uniqueBytes, sharedBytes, mappedBytes }) => [
+    volume,
+    ...[uniqueBytes, sharedBytes, mappedBytes].map(formatSize),
+  ]);
+  const sums = `stored ${formatSize(storedBytes)}: ${formatSize(liveBytes)} needed, ${formatSize(deadBytes)} needed by nobody\n`;
+  return volumes.length === 0 ? sums : `${table(columns, rows)}${sums}`;
+}
+
 /** The facts of one vault; also printed by `status`. */
 export function vaultFacts(vault: WireVault): [label: string, value: string][] {
-  const { name, state, reason, encrypted, volumes, status } = vault;
+  const { name, state, reason, encrypted, volumes, volumeCount, status } = vault;
   const kind = encrypted === true ? ", encrypted" : "";
   const label = name === "default" ? "vault" : `vault ${name}`;
   return [
     [label, status === undefined ? `${state}${kind}` : `${status.id}, ${state}${kind}, epoch ${status.epoch}`],
     ...(reason === undefined ? [] : [["", reason] satisfies [string, string]]),
-    ["volumes", volumes.length === 0 ? "none" : `${volumes.length}: ${shortened(volumes)}`],
+    [
+      "volumes",
+      volumeCount === 0
+        ? "none"
+        : `${volumeCount}${volumes.length === 0 ? ", names locked" : `: ${shortened(volumes)}`}`,
+    ],
     ...(status === undefined ? [] : statusFacts(status)),
   ];
 }

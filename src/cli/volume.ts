@@ -107,11 +107,11 @@ function volumeTable(volumes: readonly WireVolume[]): string {
 
 /** A vault that is closed takes its volumes with it: the list must not look as if they were gone. */
 function notListed(vaults: readonly WireVault[]): string {
-  const closed = vaults.filter((vault) => vault.status === undefined && vault.volumes.length > 0);
+  const closed = vaults.filter((vault) => vault.status === undefined && vault.volumeCount > 0);
   return closed
     .map(
-      ({ name, state, volumes }) =>
-        `not listed: ${count(volumes.length, "volume")} of vault ${name}, which is ${state}\n`,
+      ({ name, state, volumeCount }) =>
+        `not listed: ${count(volumeCount, "volume")} of vault ${name}, which is ${state}\n`,
     )
     .join("");
 }

@@ -1,5 +1,5 @@
 /**
- * Vaults: list, create, show, lock, unlock, forget. A key comes as the path of a file, which the daemon reads, or as a
+ * Vaults: list, create, show, lock, unlock, delete, forget. A key comes as the path of a file, which the daemon reads, or as a
  * passphrase in the body; either way over the control socket alone, so that neither crosses even the loopback device.
  */
 import { createRoute, z } from "@hono/zod-openapi";
@@ -37,13 +37,38 @@ export const vaultSchema = z
     }),
     reason: z.string().optional().openapi({ description: "why it is not writable, in words" }),
     encrypted: z.boolean().optional().openapi({ description: "absent where it cannot be known" }),
-    volumes: z.array(z.string()).openapi({ description: "its volumes; of a closed vault, as last seen" }),
+    volumes: z.array(z.string()).openapi({
+      description: "its volumes; of a closed vault, as last seen; of a locked one none, since their names are secret",
+    }),
+    volumeCount: z.int().min(0).openapi({ description: "how many volumes it has; of a closed vault, as last seen" }),
     status: vaultStatusSchema.optional().openapi({ description: "of an open vault" }),
   })
   .openapi("Vault");
 export type WireVault = z.output<typeof vaultSchema>;
 
 export const vaultListSchema = z.object({ vaults: z.array(vaultSchema) }).openapi("VaultList");
+
+const bytes = z.number().int().nonnegative();
+
+export const volumeSpaceSchema = z
+  .object({
+    volume: z.string(),
+    uniqueBytes: bytes.openapi({ description: "stored for this volume alone: what deleting it gives back in the end" }),
+    sharedBytes: bytes.openapi({ description: "stored for it and for others of its vault" }),
+    mappedBytes: bytes.openapi({ description: "what all its kept versions of blocks would take each by itself, raw" }),
+  })
+  .openapi("VolumeSpace");
+
+export const vaultSpaceSchema = z
+  .object({
+    vault: z.string(),
+    storedBytes: bytes.openapi({ description: "of all packs" }),
+    liveBytes: bytes.openapi({ description: "of them, what some volume needs" }),
+    deadBytes: bytes.openapi({ description: "of them, what no volume needs: collecting gives it back where it pays" }),
+    volumes: z.array(volumeSpaceSchema),
+  })
+  .openapi("VaultSpace");
+export type WireVaultSpace = z.output<typeof vaultSpaceSchema>;
 
 const vaultParams = z.strictObject({ name: nameSchema });
 const none = z.strictObject({});
@@ -91,6 +116,16 @@ export const getVaultNamed = createRoute({
   responses: answer,
 });
 
+export const getVaultSpace = createRoute({
+  method: "get",
+  path: "/v1/vaults/{name}/space",
+  operationId: "getVaultSpace",
+  summary: "Who needs what is stored: counted exactly, which reads the vault's whole map and takes a while",
+  tags: ["vaults"],
+  request: { params: vaultParams, query: none },
+  responses: { 200: json("as of what is sealed; the journal is not among it", vaultSpaceSchema), default: problem },
+});
+
 export const lockVault = createRoute({
   method: "post",
   path: "/v1/vaults/{name}/lock",
@@ -117,6 +152,28 @@ export const unlockVault = createRoute({
     body: jsonBody(z.strictObject({ key: vaultKeySchema.optional() }).openapi("UnlockVault")),
   },
   responses: answer,
+});
+
+export const deleteVault = createRoute({
+  method: "post",
+  path: "/v1/vaults/{name}/delete",
+  operationId: "deleteVault",
+  summary: "Delete an open vault with all that it stores, for good. Control socket only",
+  tags: ["vaults"],
+  request: {
+    params: vaultParams,
+    query: none,
+    body: jsonBody(
+      z
+        .strictObject({
+          confirm: z.string().optional().openapi({
+            description: "the vault's name once more: deletes its volumes as well; locks and holds refuse that",
+          }),
+        })
+        .openapi("DeleteVault"),
+    ),
+  },
+  responses: { 204: { description: "it is gone" }, default: problem },
 });
 
 export const forgetVault = createRoute({

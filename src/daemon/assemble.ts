@@ -33,6 +33,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       random,
       dir,
       unlock,
+      mustBeEncrypted: options.mustBeEncrypted ?? false,
       sealer: workerSealer,
       journalFilesMax: storage.journalFilesMax,
       groupPages: Math.floor(storage.groupBytesMax / BLOCK_SIZE),
@@ -40,6 +41,9 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       pageCacheBytes: storage.pageCacheBytes,
       frameCacheBytes: storage.frameCacheBytes,
       indexBudgetBytes: storage.fingerprintBudgetBytes,
+      mergeBytesPerSecond: storage.mergeBytesPerSecond,
+      collectBytesPerSecond: storage.collectBytesPerSecond,
+      collectDroppedShare: storage.collectDroppedShare,
       reserveBytes: storage.freeSpaceReserveBytes,
       onTrouble(error) {
         // Sealing tries again and again; the first failure and the end of the trouble are what people need to know.
@@ -120,6 +124,15 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       quarantinedBlocks: scrub?.quarantined ?? 0,
       writable: vault.readOnlyReason === undefined,
     }),
+    async space() {
+      const { volumes: owners, ...sums } = await vault.space();
+      const named = owners.flatMap(({ volume, ...bytes }) => {
+        const name = vault.registry.byId(volume)?.name;
+        return name === undefined ? [] : [{ volume: name, ...whole(bytes) }];
+      });
+      const { storedBytes, liveBytes, deadBytes } = whole(sums);
+      return { storedBytes, liveBytes, deadBytes, volumes: named };
+    },
     trouble() {
       if (vault.readOnlyReason !== undefined) return `the vault is read-only: ${vault.readOnlyReason}`;
       const { lastTrouble } = vault.sealing;
@@ -145,14 +158,17 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
 
 /**
  * Checks a vault that no daemon serves; opens it for reading only. The caller holds the data folder's lock.
- * @throws not_found: a volume is asked for and is not there; denied: the vault is encrypted
+ * @param open - the caller wipes the secret when this has come to its end
+ * @throws not_found: a volume is asked for and is not there; denied: the vault is encrypted, and the secret is missing or wrong
  */
 export async function* checkVaultAt(
   dir: string,
   request: CheckRequest,
   signal: AbortSignal,
+  open: { unlock?: Secret | undefined; mustBeEncrypted?: boolean } = {},
 ): AsyncGenerator<Line, void, undefined> {
-  const vault = await openVault({ disk: realDisk, clock: systemClock, random: systemRandom, dir, readOnly: true });
+  const options = { disk: realDisk, clock: systemClock, random: systemRandom, dir, readOnly: true };
+  const vault = await openVault({ ...options, ...open });
   try {
     yield* checkVault(vault, checkOptions(request, signal));
   } finally {
@@ -164,6 +180,10 @@ function checkOptions(request: CheckRequest, signal: AbortSignal): CheckOptions 
   const { quick = false, volume } = request;
   return { quick, deep: !quick, signal, ...(volume === undefined ? {} : { volume }) };
 }
+
+/** Shares of files come in fractions of bytes. */
+const whole = <Sums extends Record<string, number>>(sums: Sums): Sums =>
+  Object.fromEntries(Object.entries(sums).map(([key, bytes]) => [key, Math.round(bytes)])) as Sums;
 
 function storedBytes(vault: Vault): number {
   const { packs, layers, chronicles } = vault.sealing.manifest;

@@ -20,7 +20,9 @@ import { pastExports } from "../restore/nbd-exports.ts";
 import { liveExports } from "../sources/nbd-target.ts";
 import { combineExports } from "../volume/export-name.ts";
 import { DEFAULT_VAULT } from "../volume/vault-volumes.ts";
+import type { AskPassphrase } from "./ask-at-start.ts";
 import { clearStaleSocket, openDataDir } from "./data-dir.ts";
+import { discreetCatalog } from "./discreet-catalog.ts";
 import { listDisks } from "./disk-list.ts";
 import type { OpenEngine } from "./engine.ts";
 import { meterExports, type Meter } from "./metered-exports.ts";
@@ -49,6 +51,8 @@ export interface DaemonOptions {
   openEngine: OpenEngine;
   /** The key with which a vault is opened at the start, where one is to be had without asking. */
   keyAtStart?: (vault: string) => VaultKey | undefined;
+  /** Asks for the passphrase of one that has none; absent where nobody can be asked. */
+  askAtStart?: AskPassphrase | undefined;
 }
 
 /** Starts an appliance. @throws SternwayError: conflict (folder in use), unavailable (address, disk), corrupt, fenced */
@@ -61,7 +65,11 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   for (const warning of configWarnings(config)) log.warn({}, warning);
   const dir = openDataDir(options.dataDir);
   started.defer(() => dir.lock.release());
-  const catalog = await openCatalog({ disk: realDisk, dir: dir.path, clock: systemClock });
+  const names = { vaultNaming: (_word: string): string | undefined => undefined };
+  const catalog = discreetCatalog(
+    await openCatalog({ disk: realDisk, dir: dir.path, clock: systemClock }),
+    (word) => names.vaultNaming(word),
+  );
   started.defer(() => catalog.close());
   const tell: Catalog["addEvent"] = (event) => {
     try {
@@ -97,7 +105,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     tell,
     openEngine: options.openEngine,
     onChange: (openDirs) => spaces.follow([dir.vaultsDir, ...openDirs]),
-    ...(options.keyAtStart === undefined ? {} : { keyAtStart: options.keyAtStart }),
+    keyAtStart: options.keyAtStart,
+    askAtStart: options.askAtStart,
+    onNames: (vaultNaming) => (names.vaultNaming = vaultNaming),
   });
   started.defer(() => vaults.stop());
 

@@ -14,7 +14,7 @@ const services: CliServices = {
   },
   async *checkStopped(options) {
     const { checkStopped } = await import("./check-stopped.ts");
-    yield* checkStopped(options);
+    yield* checkStopped({ ...options, environment: process.env });
   },
   // A compiled executable is its own program; from a checkout it is Bun with this file.
   self: Bun.main.startsWith("/$bunfs/") ? [process.execPath] : [process.execPath, fileURLToPath(import.meta.url)],

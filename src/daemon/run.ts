@@ -3,6 +3,7 @@ import { systemClock } from "../base/clock.ts";
 import { realDisk } from "../base/real-disk.ts";
 import { loadConfig, type ConfigFlags } from "../config/config.ts";
 import { createLog, defaultLogFormat } from "../observe/log.ts";
+import type { AskPassphrase } from "./ask-at-start.ts";
 import { startDaemon, type Daemon, type OpenEngine } from "./daemon.ts";
 import { startKeys } from "./start-keys.ts";
 
@@ -15,6 +16,8 @@ export interface RunOptions {
   environment: Record<string, string | undefined>;
   version: string;
   openEngine: OpenEngine;
+  /** Asks whoever started it for a vault's passphrase; absent where nobody can be asked. */
+  askPassphrase?: AskPassphrase | undefined;
   /** Called once it serves. */
   onReady?: (addresses: Daemon["addresses"]) => void;
 }
@@ -50,6 +53,7 @@ export async function runDaemon(options: RunOptions): Promise<void> {
       version: options.version,
       openEngine: options.openEngine,
       keyAtStart: startKeys(config.vaults, environment),
+      askAtStart: options.askPassphrase,
     });
     options.onReady?.(daemon.addresses);
     log.debug({ signal: await asked.promise }, "a signal asked to stop");

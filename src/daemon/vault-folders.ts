@@ -3,7 +3,7 @@
  * could disagree. A folder may be a mount point or a symbolic link, so that a vault can lie on a disk of its own.
  *
  * Making one is marked by a file `making` in its folder, which goes when the vault is whole. After a crash in between the
- * folder still has it and no `vault.json`: it is removed. Without the mark a folder without `vault.json` is never touched: it is
+ * folder still has it and no `vault.json`: it is removed. Deleting one goes the same way back. Without the mark a folder without `vault.json` is never touched: it is
  * the mount point of a disk that is not there.
  */
 import {
@@ -86,6 +86,18 @@ export function beginVaultFolder(vaultsDir: string, name: string): string {
     syncFolder(dir);
     syncFolder(vaultsDir);
     return dir;
+  });
+}
+
+/** Removes a whole vault. A crash before its identity is gone leaves it whole; after that, the next start removes the rest. @throws unavailable */
+export function removeVaultFolder(dir: string): void {
+  attempt(dir, () => {
+    writeFileSync(join(dir, MARK), "");
+    syncFolder(dir);
+    // First of all: with it goes every wrapped key, and nothing else in the folder can be read again.
+    rmSync(join(dir, "vault.json"));
+    syncFolder(dir);
+    removeContents(dir);
   });
 }
 

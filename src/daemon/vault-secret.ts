@@ -19,12 +19,16 @@ export async function withSecret<Result>(
   key: VaultKey | undefined,
   work: (secret: Secret | undefined) => Promise<Result>,
 ): Promise<Result> {
-  if (!key) return await work(undefined);
-  if (!keepOutOfCoreDumps()) log.warn({}, "core dumps of this process could hold keys: forbid them (LimitCORE=0)");
-  const secret = "keyFile" in key ? await secretOfKeyFile(disk, key.keyFile) : secretOfPassphrase(key.passphrase);
+  const secret = key && (await secretOf(disk, log, key));
   try {
     return await work(secret);
   } finally {
-    wipeSecret(secret);
+    if (secret) wipeSecret(secret);
   }
+}
+
+/** The secret of a key. The caller wipes it. @throws not_found, unavailable, invalid: as for {@link withSecret} */
+export async function secretOf(disk: Disk, log: Log, key: VaultKey): Promise<Secret> {
+  if (!keepOutOfCoreDumps()) log.warn({}, "core dumps of this process could hold keys: forbid them (LimitCORE=0)");
+  return "keyFile" in key ? await secretOfKeyFile(disk, key.keyFile) : secretOfPassphrase(key.passphrase);
 }

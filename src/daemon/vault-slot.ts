@@ -5,8 +5,12 @@ import type { WireVault } from "../contract/contract.ts";
 import type { VolumeHome } from "../volume/vault-volumes.ts";
 import type { Volumes } from "../volume/volumes.ts";
 import type { Engine } from "./engine.ts";
+import { isKnown, knownCount, printsOf, type KnownVault } from "./known-volumes.ts";
 
 export type ClosedState = Exclude<WireVault["state"], "writable" | "read-only">;
+
+/** What is told of a volume is told soon after it was deleted. */
+const PAST_NAMES_MAX = 1000;
 
 export class VaultSlot implements VolumeHome {
   readonly name: string;
@@ -20,28 +24,58 @@ export class VaultSlot implements VolumeHome {
   closed: { state: ClosedState; reason: string } = { state: "unavailable", reason: "it was not opened yet" };
   /** Undefined until it was open once. */
   encrypted: boolean | undefined;
-  private known: readonly string[];
+  /** As it was when it was last open. */
+  private known: KnownVault;
   /** Names on their way to become volumes. */
   private readonly coming = new Set<string>();
+  /** The newest names that volumes had here and have no more. */
+  private readonly past = new Set<string>();
+  private readonly printSalt: Uint8Array;
 
-  constructor(name: string, dir: string, known: readonly string[]) {
+  /** @param printSalt - for the prints of its names, should it be encrypted */
+  constructor(name: string, dir: string, known: KnownVault, printSalt: Uint8Array) {
     this.name = name;
     this.dir = dir;
     this.known = known;
+    this.printSalt = printSalt;
+    if (this.wasEncrypted) this.encrypted = true;
+  }
+
+  /** It was encrypted when it was last open: should it say now that it is not, it is another one. */
+  get wasEncrypted(): boolean {
+    return "prints" in this.known;
   }
 
   get volumes(): Volumes | undefined {
     return this.engine?.volumes;
   }
 
+  /** Of an encrypted vault that is closed nothing but a number is known: {@link volumeCount}. */
   volumeNames(): readonly string[] {
-    if (this.engine) this.known = this.engine.volumes.list().map((info) => info.name);
-    return this.known;
+    if (this.engine) return this.engine.volumes.list().map((info) => info.name);
+    return "names" in this.known ? this.known.names : [];
+  }
+
+  get volumeCount(): number {
+    return this.engine ? this.engine.volumes.list().length : knownCount(this.known);
+  }
+
+  holds(volume: string): boolean {
+    return this.engine ? this.volumeNames().includes(volume) : isKnown(this.known, volume);
+  }
+
+  /** True for any name that may stand in a text about its volumes, also about one that was deleted just now. */
+  mayName(word: string): boolean {
+    return this.holds(word) || this.coming.has(word) || this.past.has(word);
   }
 
   /** What `vaults.json` says of it. */
-  namesToKeep(): string[] {
-    return [...new Set([...this.volumeNames(), ...this.coming])].sort();
+  toKeep(): KnownVault {
+    if (this.engine) {
+      const names = [...new Set([...this.volumeNames(), ...this.coming])].sort();
+      this.known = this.engine.encrypted ? printsOf(names, this.printSalt) : { names };
+    }
+    return this.known;
   }
 
   expect(volume: string): void {
@@ -51,6 +85,11 @@ export class VaultSlot implements VolumeHome {
   /** It is a volume now, or never will be. */
   settle(volume: string): void {
     this.coming.delete(volume);
+    this.past.delete(volume);
+    if (this.holds(volume)) return;
+    this.past.add(volume);
+    const [oldest] = this.past;
+    if (this.past.size > PAST_NAMES_MAX && oldest !== undefined) this.past.delete(oldest);
   }
 
   closedError(volume?: string): SternwayError {

@@ -6,14 +6,13 @@
  * vault that opens later stays closed: serving either volume under that name could give a client another disk than it wrote.
  */
 import { isSternwayError, SternwayError } from "../base/errors.ts";
-import { lockFile } from "../base/file-lock.ts";
 import type { VaultAdmin } from "../api/app.ts";
-import type { CheckRequest, VaultKey, WireVault } from "../contract/contract.ts";
+import type { CheckRequest, VaultKey, WireVault, WireVaultSpace } from "../contract/contract.ts";
 import type { VaultSample } from "../observe/metrics.ts";
 import { DEFAULT_VAULT, volumesOf } from "../volume/vault-volumes.ts";
 import type { Volumes } from "../volume/volumes.ts";
-import type { EngineOptions, OpenEngine } from "./engine.ts";
-import { KnownVolumesFile, readKnownVolumes, type KnownVolumes } from "./known-volumes.ts";
+import { openAsking, type AskPassphrase } from "./ask-at-start.ts";
+import { KnownVolumesFile, PRINT_SALT_BYTES, readKnownVolumes, type KnownVolumes } from "./known-volumes.ts";
 import { VaultCheck } from "./vault-check.ts";
 import type { RetainedVault } from "./retention-task.ts";
 import { VaultScrubs } from "./vault-scrub.ts";
@@ -22,24 +21,26 @@ import {
   beginVaultFolder,
   checkVaultName,
   finishVaultFolder,
-  holdsVault,
+  removeVaultFolder,
   settleVaultFolders,
   vaultNames,
 } from "./vault-folders.ts";
-import { shareOf, VAULTS_MAX } from "./vault-shares.ts";
+import { openSlot, type OpeningOptions } from "./vault-opening.ts";
+import { deleteVolumes } from "./vault-removal.ts";
+import { VAULTS_MAX } from "./vault-shares.ts";
 import { VaultSlot } from "./vault-slot.ts";
 
-export interface VaultsOptions extends Pick<
-  EngineOptions,
-  "disk" | "clock" | "random" | "storage" | "scrub" | "log" | "metrics" | "tell"
-> {
+export interface VaultsOptions extends OpeningOptions {
   dataDir: string;
   vaultsDir: string;
   /** `DATA/vaults.json` */
   knownVolumesPath: string;
-  openEngine: OpenEngine;
   /** The key with which a vault is opened at the start, where one is to be had without asking. */
-  keyAtStart?: (vault: string) => VaultKey | undefined;
+  keyAtStart?: ((vault: string) => VaultKey | undefined) | undefined;
+  /** Asks for the passphrase of one that has none. Absent: nobody is there to ask. */
+  askAtStart?: AskPassphrase | undefined;
+  /** Told at once how to learn which encrypted vault has, or had, a volume of a name. */
+  onNames?: (vaultNaming: (word: string) => string | undefined) => void;
   /** Called when vaults were opened or closed, with the folders of those that are open; never rejects. */
   onChange: (openDirs: string[]) => Promise<void>;
 }
@@ -73,8 +74,9 @@ export class Vaults implements VaultAdmin {
     this.file = new KnownVolumesFile(options.disk, options.knownVolumesPath);
     for (const name of new Set([...vaultNames(options.vaultsDir), ...Object.keys(known)])) {
       checkVaultName(name);
-      this.slots.set(name, new VaultSlot(name, `${options.vaultsDir}/${name}`, known[name] ?? []));
+      this.slots.set(name, this.newSlot(name, known[name]));
     }
+    options.onNames?.((word) => this.ordered().find((slot) => slot.encrypted === true && slot.mayName(word))?.name);
     this.scrub = new VaultScrubs(options.scrub.cycleDays, (vault) => this.openSlots(vault));
     this.volumes = volumesOf({
       all: () => this.ordered(),
@@ -95,10 +97,22 @@ export class Vaults implements VaultAdmin {
     await this.changed();
   }
 
+  private newSlot(name: string, known: KnownVolumes[string] = { names: [] }): VaultSlot {
+    const { vaultsDir, random } = this.options;
+    return new VaultSlot(name, `${vaultsDir}/${name}`, known, random.bytes(PRINT_SALT_BYTES));
+  }
+
   private async openAtStart(slot: VaultSlot): Promise<void> {
-    const { log, tell, keyAtStart } = this.options;
+    const { log, tell, disk, keyAtStart, askAtStart } = this.options;
+    const { name, dir } = slot;
     try {
-      await this.open(slot, keyAtStart?.(slot.name), false);
+      const key = keyAtStart?.(name);
+      try {
+        await this.open(slot, key, false);
+      } catch (error) {
+        if (!isSternwayError(error, "denied") || key !== undefined || !askAtStart) throw error;
+        await openAsking({ disk, dir, vault: name }, askAtStart, error, (given) => this.open(slot, given, false));
+      }
     } catch (error) {
       slot.failed(error);
       const { state } = slot.closed;
@@ -108,49 +122,8 @@ export class Vaults implements VaultAdmin {
     }
   }
 
-  /** Opens a vault into its slot. @throws why it cannot be had */
   private async open(slot: VaultSlot, key: VaultKey | undefined, make: boolean): Promise<void> {
-    const { disk, clock, random, storage, scrub, log, metrics, tell, openEngine } = this.options;
-    if (!make && !holdsVault(slot.dir)) {
-      // Not touched, not even by a lock: it may be where a disk is to be mounted.
-      throw new SternwayError("not_found", `${slot.dir} holds no vault; is its disk mounted?`, { path: slot.dir });
-    }
-    await using undo = new AsyncDisposableStack();
-    // Beside the lock of the data folder: two of them may reach one vault through links and mounts.
-    const lock = lockFile(`${slot.dir}/lock`);
-    undo.defer(() => lock.release());
-    const engine = await openEngine({
-      disk,
-      clock,
-      random,
-      name: slot.name,
-      dir: slot.dir,
-      make,
-      key,
-      storage: shareOf(storage, Math.max(1, this.slots.size)),
-      scrub,
-      log: log.child({ vault: slot.name }),
-      metrics,
-      tell,
-    });
-    undo.defer(() => engine.stop());
-    this.checkNames(slot, engine.volumes);
-    undo.move();
-    slot.lock = lock;
-    slot.encrypted = engine.encrypted;
-    slot.engine = engine;
-  }
-
-  private checkNames(slot: VaultSlot, volumes: Volumes): void {
-    for (const { name } of volumes.list()) {
-      const other = this.ordered().find((each) => each !== slot && each.engine && each.volumeNames().includes(name));
-      if (!other) continue;
-      throw new SternwayError(
-        "conflict",
-        `volume ${name} is also in vault ${other.name}, and a name is served once: close ${other.name} with \`sternway vault lock ${other.name}\`, unlock ${slot.name}, branch the volume off under another name there and delete it, then unlock ${other.name}`,
-        { vault: slot.name, other: other.name, volume: name },
-      );
-    }
+    await openSlot(this.options, slot, this.ordered(), key, make);
   }
 
   async list(): Promise<WireVault[]> {
@@ -159,6 +132,12 @@ export class Vaults implements VaultAdmin {
 
   async show(name: string): Promise<WireVault> {
     return await this.wire(this.slot(name));
+  }
+
+  async space(name: string): Promise<WireVaultSpace> {
+    const slot = this.slot(name);
+    if (!slot.engine) throw slot.closedError();
+    return { vault: name, ...(await slot.engine.space()) };
   }
 
   async create(name: string, key: VaultKey | undefined): Promise<WireVault> {
@@ -172,14 +151,14 @@ export class Vaults implements VaultAdmin {
     const { vaultsDir } = this.options;
     const before = this.slots.get(name);
     // The folder of a missing vault may be an empty disk, mounted there to hold a new one; what it held before keeps its name.
-    const isPlace = before !== undefined && before.closed.state === "missing" && before.volumeNames().length === 0;
+    const isPlace = before !== undefined && before.closed.state === "missing" && before.volumeCount === 0;
     if (before && (before.engine || before.busy !== undefined || !isPlace)) {
       throw new SternwayError("conflict", `there is a vault ${name} already`, { vault: name });
     }
     if (!before && this.slots.size >= VAULTS_MAX) {
       throw new SternwayError("conflict", `an appliance has at most ${VAULTS_MAX} vaults`, { vaultsMax: VAULTS_MAX });
     }
-    const slot = new VaultSlot(name, `${vaultsDir}/${name}`, []);
+    const slot = this.newSlot(name);
     slot.busy = "being made";
     this.slots.set(name, slot);
     try {
@@ -215,22 +194,51 @@ export class Vaults implements VaultAdmin {
       );
     }
     const state = engine.encrypted ? "locked" : "closed";
-    slot.volumeNames();
-    slot.engine = undefined;
-    slot.busy = "being closed";
     slot.closed = { state, reason: `somebody closed it; \`sternway vault unlock ${name}\` opens it` };
+    await this.close(slot, "being closed");
+    await this.changed();
+    return await this.wire(slot);
+  }
+
+  /** @param work - done while nobody else can open it */
+  private async close(slot: VaultSlot, busy: string, work?: () => void): Promise<void> {
+    const { engine } = slot;
+    slot.toKeep();
+    slot.engine = undefined;
+    slot.busy = busy;
     try {
-      await engine.stop();
+      await engine?.stop();
     } catch (error) {
       // Everything is closed all the same; what was answered is as safe as after a crash.
-      this.options.log.error({ vault: name, err: error }, "a vault could not be closed cleanly");
+      this.options.log.error({ vault: slot.name, err: error }, "a vault could not be closed cleanly");
+    }
+    try {
+      work?.();
     } finally {
       slot.lock?.release();
       slot.lock = undefined;
       slot.busy = undefined;
     }
+  }
+
+  async remove(name: string, options: { confirm?: string }): Promise<void> {
+    const slot = this.slot(name);
+    if (name === DEFAULT_VAULT) {
+      throw new SternwayError("conflict", `vault ${name} takes the volumes for which none is named: it stays`);
+    }
+    // Its locks and holds are known to an open vault alone.
+    if (!slot.engine) throw slot.closedError();
+    if (slot.readers > 0) {
+      throw new SternwayError("conflict", `vault ${name} is in use by ${slot.readers} reader(s): close them first`);
+    }
+    if (options.confirm !== undefined && options.confirm !== name) {
+      throw new SternwayError("invalid", `"${options.confirm}" is not the vault's name: nothing was deleted`);
+    }
+    await deleteVolumes(name, slot.engine.volumes, options.confirm === name);
+    slot.closed = { state: "unavailable", reason: "it was to be deleted: look into its folder" };
+    await this.close(slot, "being deleted", () => removeVaultFolder(slot.dir));
+    this.slots.delete(name);
     await this.changed();
-    return await this.wire(slot);
   }
 
   async unlock(name: string, key: VaultKey | undefined): Promise<WireVault> {
@@ -355,7 +363,7 @@ export class Vaults implements VaultAdmin {
   private async wire(slot: VaultSlot): Promise<WireVault> {
     const { name, engine, encrypted } = slot;
     const volumes = [...slot.volumeNames()].sort();
-    const common = { name, volumes, ...(encrypted === undefined ? {} : { encrypted }) };
+    const common = { name, volumes, volumeCount: slot.volumeCount, ...(encrypted === undefined ? {} : { encrypted }) };
     if (!engine) {
       const { state, reason } = slot.closed;
       return { ...common, state, reason: slot.busy === undefined ? reason : `it is ${slot.busy}` };
@@ -376,7 +384,7 @@ export class Vaults implements VaultAdmin {
   }
 
   private keepNames(): Promise<void> {
-    return this.file.write(() => Object.fromEntries(this.ordered().map((slot) => [slot.name, slot.namesToKeep()])));
+    return this.file.write(() => Object.fromEntries(this.ordered().map((slot) => [slot.name, slot.toKeep()])));
   }
 
   /** Where the work is done whatever becomes of this: a name too many is taken, until the next time it can be written. */

@@ -20,6 +20,17 @@
  *
  * The key binds vault, kind, number and generation; the nonce binds the place in the file; what the format keeps readable beside the
  * ciphertext is bound as associated data. So sealed bytes of another vault, file or place never open.
+ *
+ * What this cannot tell, against somebody who writes to the disk and has kept what lay there earlier:
+ *
+ * - the whole vault, or its newest manifests together with the journal, put back as they were: that is a vault as it was. Manifests alone put
+ *   back behind a later writer's journal, or behind what was recycled, are noticed, and the vault opens for reading only;
+ * - the end of the journal cut off after a crash, which looks as a crash does;
+ * - an older vault.json, by which secrets that were taken away unlock it again;
+ * - a file whose writing a crash ended, put in the place of the one that got its number afterwards: it opens, and only scrub and check, which go
+ *   by the manifest's checksum of the whole file, notice it.
+ *
+ * It sees sizes, times and which files change, so how much was written when, and how well it deduplicated.
  */
 import { createCipheriv, createDecipheriv, hkdfSync } from "node:crypto";
 import { assert } from "../base/assert.ts";

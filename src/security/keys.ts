@@ -30,8 +30,9 @@ export interface ScryptCost {
   p: number;
 }
 export const SCRYPT_COST: ScryptCost = { n: 2 ** 17, r: 8, p: 1 };
-/** What a stored copy may ask for: 2 GiB of memory, or somebody else's file could stop us. */
-const SCRYPT_MEMORY_MAX = 2 ** 31;
+/** What a stored copy may ask for: four times the memory and the passes of ours, or a file that somebody changed could stop the appliance. */
+const SCRYPT_MEMORY_MAX = 2 ** 29;
+const SCRYPT_PASSES_MAX = 4;
 
 /** One copy as it is stored; byte strings are hexadecimal. */
 export interface WrappedKey {
@@ -142,7 +143,13 @@ function isCost(cost: ScryptCost | undefined): boolean {
   if (typeof cost !== "object") return false;
   const { n, r, p } = cost;
   const areWhole = [n, r, p].every((value) => Number.isSafeInteger(value) && value >= 1);
-  return areWhole && n >= 2 && Number.isInteger(Math.log2(n)) && p <= 16 && memoryOf(cost) <= SCRYPT_MEMORY_MAX;
+  return (
+    areWhole &&
+    n >= 2 &&
+    Number.isInteger(Math.log2(n)) &&
+    p <= SCRYPT_PASSES_MAX &&
+    memoryOf(cost) <= SCRYPT_MEMORY_MAX
+  );
 }
 
 /** @throws invalid */

@@ -9,7 +9,7 @@ import { lsn, micros } from "../base/units.ts";
 import { GROUP_ENTRIES_MAX, GROUP_PAGES_MAX, PAGE_SIZE } from "../journal/format.ts";
 import { Journal, LOCATION_GROUP, type JournalListener } from "../journal/journal.ts";
 import { recover, type Recovered, type RecoveredFile } from "../journal/recover.ts";
-import type { ScannedGroup } from "../journal/scan.ts";
+import { claimedSequenceOf, type ScannedGroup } from "../journal/scan.ts";
 import { SlotPool } from "../journal/slots.ts";
 import type { ObserveSealing } from "../security/cipher.ts";
 import type { Secret } from "../security/secret.ts";
@@ -41,6 +41,8 @@ export interface VaultOptions {
   encrypt?: Secret | undefined;
   /** Unlocks an encrypted vault; default: what `encrypt` says. The caller wipes it once the vault is open. */
   unlock?: Secret | undefined;
+  /** Refuse, before anything is written, to open a vault that is not encrypted. */
+  mustBeEncrypted?: boolean;
   /** Size of journal files for a new vault, bytes. Default 64 MiB: one stretch fills one pack. */
   journalFileBytes?: number;
   /** Default 32. */
@@ -61,10 +63,16 @@ export interface VaultOptions {
   sealerCacheBytes?: number;
   /** Default 256 MiB. */
   indexBudgetBytes?: number;
+  /** What merging, thinning and images may read and write a second while clients write, unless merges are overdue. Default 64 MiB. */
+  mergeBytesPerSecond?: number;
+  /** Entries of layers that one slice of merging or surveying passes: what sealing may have to wait for. Default 2^20, some 100 ms. */
+  sliceEntries?: number;
   /** What collecting may read and write a second while clients write. Default 64 MiB. */
   collectBytesPerSecond?: number;
-  /** Collecting begins by itself when so many blocks' addresses were dropped (and an eighth of what packs hold). Default 65,536: 256 MiB. */
+  /** Collecting begins by itself when so many blocks' addresses were dropped … Default 65,536: 256 MiB. */
   collectDroppedMin?: number;
+  /** … and this share of all that packs hold, 0 to 1. Default 0.125. */
+  collectDroppedShare?: number;
   /** Disk space that journal growth leaves free. Default 1 GiB. */
   reserveBytes?: number;
   /** Entries in a shard since its last image that make the next one due. Default 65,536. */
@@ -117,7 +125,10 @@ export async function openVault(options: VaultOptions): Promise<Vault> {
     const isNew = (await disk.sizeOf(identityPath(dir))) === undefined;
     if (isNew) await createIdentity(disk, dir, random, { journalFileBytes, encrypt });
   }
-  const identity = await openIdentity(disk, dir, random, options.unlock ?? encrypt, options.plant?.onSeal);
+  const identity = await openIdentity(disk, dir, random, options.unlock ?? encrypt, {
+    observe: options.plant?.onSeal,
+    mustBeEncrypted: options.mustBeEncrypted ?? false,
+  });
   const { cipher } = identity;
   try {
     const vaultText = idText(identity.id);
@@ -149,6 +160,19 @@ async function assertEmpty(disk: Disk, dir: string): Promise<void> {
     throw new SternwayError(
       "corrupt",
       `the vault in ${dir} has ${name} and no manifest: restore its manifests from a copy`,
+    );
+  }
+  // Nor one that was never sealed: its writer's first manifest was durable before its first group (law 7).
+  for (const name of await disk.list(`${dir}/journal`)) {
+    const file = await disk.open(`${dir}/journal/${name}`, "read");
+    try {
+      if ((await claimedSequenceOf(file)) === 0) continue;
+    } finally {
+      await file.close();
+    }
+    throw new SternwayError(
+      "corrupt",
+      `the vault in ${dir} has a journal and no manifest: restore its manifests from a copy`,
     );
   }
 }
@@ -204,6 +228,8 @@ class Opening {
   private runner: SealerRunner | undefined;
   private lastLsn: number;
   private lastWall: number;
+  /** Of the groups that were recovered. */
+  private lastEpoch = 0;
 
   constructor(options: VaultOptions, identity: VaultIdentity, loaded: LoadedManifest) {
     this.options = options;
@@ -228,7 +254,8 @@ class Opening {
     const isReadOnly = this.options.readOnly === true;
     const names = await SlotPool.list(slotOptions);
     const recovered = await this.recover(names);
-    const damage = this.loaded.damage ?? (recovered.damage && describeDamage(recovered.damage));
+    const damage =
+      this.loaded.damage ?? (recovered.damage && describeDamage(recovered.damage)) ?? this.newerWriter(recovered);
     const reason = damage ?? (isReadOnly ? "it was opened for reading" : undefined);
     if (reason === undefined) {
       await SlotPool.find(slotOptions);
@@ -264,6 +291,12 @@ class Opening {
     );
   }
 
+  /** An epoch is durable in a manifest before its writer writes (law 7): a group of a later one tells of manifests that were taken away. */
+  private newerWriter({ lastGroupSequence }: Recovered): string | undefined {
+    if (this.lastEpoch <= this.manifest.epoch) return undefined;
+    return `the journal was written up to group ${lastGroupSequence} in epoch ${this.lastEpoch}, but the newest manifest is of epoch ${this.manifest.epoch}: newer ones are missing`;
+  }
+
   private replay(group: ScannedGroup, file: RecoveredFile, ordinal: number): void {
     let state = this.replayed.get(file.fileSequence);
     if (!state) {
@@ -280,6 +313,7 @@ class Opening {
       this.replayed.set(file.fileSequence, state);
     }
     const { header } = group;
+    this.lastEpoch = Math.max(this.lastEpoch, header.epoch);
     state.payloadOffsets[ordinal] = group.offset + header.headerBytes;
     state.seals[ordinal] = group.seal;
     for (const entry of group.entries) {
@@ -323,14 +357,18 @@ class Opening {
 
   private async assemble(pool: SlotPool, recovered: Recovered, readOnlyReason: string | undefined): Promise<Vault> {
     const { options, identity, manifest } = this;
-    const { disk, clock, dir } = options;
+    const { disk, clock, dir, sliceEntries = 2 ** 20 } = options;
     const { id: vaultId, seed, cipher } = identity;
     const layers = layerSet(disk, dir, vaultId, options.pageCacheBytes ?? 64 * MIB, cipher);
     const chronicles = chronicleSet(disk, dir, vaultId, 8 * MIB, cipher);
     const history = new History(chronicles, this.live);
     // Made last, and known to those before it.
     const late: { journal: Journal | undefined } = { journal: undefined };
-    const pressure = new Pressure(clock, () => late.journal?.fill ?? 0);
+    const pressure: Pressure = new Pressure(
+      clock,
+      () => late.journal?.fill ?? 0,
+      () => sealing.mergeDebt,
+    );
     const startSealer = options.sealer ?? inlineSealer;
     const runner = (this.runner = startSealer(disk, {
       dir,
@@ -344,7 +382,7 @@ class Opening {
       ...(options.plant?.fingerprintBits === undefined ? {} : { fingerprintBits: options.plant.fingerprintBits }),
     }));
     const memtables = [...this.replayed.values()].map((state) => state.memtable).reverse();
-    const sealing = new Sealing(
+    const sealing: Sealing = new Sealing(
       {
         disk,
         clock,
@@ -362,6 +400,9 @@ class Opening {
           options.onTrouble?.(error);
         },
         onSealed: (progress) => options.onSealed?.(progress),
+        lastLsn: () => late.journal?.lastLsn ?? 0,
+        mergeBytesPerSecond: options.mergeBytesPerSecond ?? 64 * MIB,
+        sliceEntries,
         onDropped: (blocks) => collector.noteDropped(blocks),
         imageEntriesMin: options.imageEntriesMin ?? IMAGE_ENTRIES_MIN,
         plantManifestFirst: options.plant?.manifestFirst ?? false,
@@ -386,7 +427,9 @@ class Opening {
       packs,
       lastLsn: () => late.journal?.lastLsn ?? 0,
       bytesPerSecond: options.collectBytesPerSecond ?? 64 * MIB,
+      sliceEntries,
       droppedBlocksMin: options.collectDroppedMin ?? 65_536,
+      droppedShareMin: options.collectDroppedShare ?? 0.125,
       onTrouble: (error) => options.onTrouble?.(error),
     });
     const epoch = manifest.epoch + 1;

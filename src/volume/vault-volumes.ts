@@ -32,8 +32,8 @@ export interface VolumeHome {
   readonly name: string;
   /** Undefined while the vault is closed. */
   readonly volumes: Volumes | undefined;
-  /** Names of its volumes; of a closed vault, those that were there when it was last open. */
-  volumeNames(): readonly string[];
+  /** True when it has a volume of this name; for a closed vault, when it had one as it was last open. */
+  holds(volume: string): boolean;
   /** Why nothing in it can be had, for a closed vault, with what to do about it. */
   closedError(volume?: string): SternwayError;
   /** Past moments of its volumes that are open for reading now. */
@@ -197,7 +197,7 @@ class VaultVolumes implements Volumes {
   private homeOf(name: string): VolumeHome {
     const homes = this.homes.all();
     // An open vault knows what it holds; what is remembered of a closed one may be out of date.
-    const holds = (home: VolumeHome): boolean => home.volumeNames().includes(name);
+    const holds = (home: VolumeHome): boolean => home.holds(name);
     const home = homes.find((each) => each.volumes && holds(each)) ?? homes.find(holds);
     if (!home) throw unknownVolume(name, this.list());
     return home;
@@ -213,7 +213,7 @@ class VaultVolumes implements Volumes {
 
   /** Gives a name to a new volume, once across all vaults. */
   private async naming(home: VolumeHome, name: string, make: () => Promise<VolumeInfo>): Promise<VolumeInfo> {
-    const owner = this.homes.all().find((each) => each.volumeNames().includes(name));
+    const owner = this.homes.all().find((each) => each.holds(name));
     if (owner || this.coming.has(name)) {
       const where =
         (owner ?? home).name === home.name ? "" : ` in vault ${owner!.name}: names are given once per appliance`;

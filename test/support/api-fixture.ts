@@ -35,7 +35,14 @@ const DISKS: DiskList = {
   warnings: [],
 };
 
-const NAMED: WireVault = { name: "default", state: "writable", encrypted: false, volumes: [], status: VAULT };
+const NAMED: WireVault = {
+  name: "default",
+  state: "writable",
+  encrypted: false,
+  volumes: [],
+  volumeCount: 0,
+  status: VAULT,
+};
 
 export interface ApiFixture {
   context: ApiContext;
@@ -67,9 +74,11 @@ export async function openApiFixture(appliance: Partial<Appliance> = {}): Promis
       vaults: {
         list: async () => [NAMED],
         show: async (name) => ({ ...NAMED, name }),
+        space: async (vault) => ({ vault, storedBytes: 0, liveBytes: 0, deadBytes: 0, volumes: [] }),
         create: async (name) => ({ ...NAMED, name }),
-        lock: async (name) => ({ name, state: "closed", volumes: [] }),
+        lock: async (name) => ({ name, state: "closed", volumes: [], volumeCount: 0 }),
         unlock: async (name) => ({ ...NAMED, name }),
+        remove: async () => {},
         forget: async () => {},
       },
       scrub: {

@@ -8,7 +8,8 @@ function appliance() {
     name,
     state,
     encrypted: name !== "default",
-    volumes: ["v1", "v2"],
+    volumes: state === "locked" ? [] : ["v1", "v2"],
+    volumeCount: 2,
     ...(state === "locked" ? { reason: "it needs its key" } : {}),
   });
   const note = async (...words: unknown[]): Promise<WireVault> => {
@@ -19,6 +20,7 @@ function appliance() {
     asked,
     vaults: {
       list: async () => [vault("default", "writable"), vault("pay", "locked")],
+      space: async (name: string) => ({ vault: name, storedBytes: 0, liveBytes: 0, deadBytes: 0, volumes: [] }),
       show: async (name: string) => vault(name, "locked"),
       create: (name: string, key: unknown) => note("create", name, key),
       lock: async (name: string, options: object) => ({
@@ -26,6 +28,7 @@ function appliance() {
         state: "locked" as const,
       }),
       unlock: (name: string, key: unknown) => note("unlock", name, key),
+      remove: async (name: string, options: object) => void (await note("delete", name, options)),
       forget: async (name: string) => void (await note("forget", name)),
     },
   };
@@ -40,6 +43,8 @@ test("sternway vault lists, shows, makes, locks, unlocks and forgets", async () 
   await fixture.run("vault", "create", "pay", "--encrypt", "--key-file", "/etc/key");
   expect((await fixture.run("vault", "lock", "pay", "--force")).out).toBe("vault pay is locked\n");
   expect((await fixture.run("vault", "unlock", "pay", "--key-file", "key")).out).toContain("2 volumes");
+  await fixture.run("vault", "delete", "pay");
+  expect((await fixture.run("vault", "delete", "pay", "--force", "pay")).out).toContain("are gone");
   await fixture.run("vault", "forget", "pay");
   expect(asked).toEqual([
     ["create", "plain", undefined],
@@ -47,6 +52,8 @@ test("sternway vault lists, shows, makes, locks, unlocks and forgets", async () 
     ["lock", "pay", { force: true }],
     // The daemon runs elsewhere: the path is made absolute here.
     ["unlock", "pay", { keyFile: `${process.cwd()}/key` }],
+    ["delete", "pay", {}],
+    ["delete", "pay", { confirm: "pay" }],
     ["forget", "pay"],
   ]);
 });

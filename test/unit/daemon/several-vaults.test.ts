@@ -97,6 +97,33 @@ test("a key is refused where nothing is encrypted by it, and the vault opens wit
   expect(await client.unlockVault("default")).toMatchObject({ state: "writable" });
 });
 
+test("checkStopped() opens encrypted vaults by the key that it is given, refuses a wrong one, and warns of them without", async () => {
+  const client = await start();
+  await client.createVault("pay", { passphrase: "open sesame" });
+  await client.createVolume("p1", 2 ** 20, { vault: "pay" });
+  await fill("p1", 3);
+  await stop();
+  const check = (secret?: string) =>
+    linesOf(
+      checkStopped({
+        dataDir: dir,
+        request: {},
+        signal: never,
+        key: secret === undefined ? undefined : { passphrase: secret },
+      }),
+    );
+  const locked = expect.objectContaining({ line: "finding", severity: "warning", subject: "vault pay" });
+  const [without, right] = [await check(), await check("open sesame")];
+  expect(without).toContainEqual(locked);
+  const inside = (): string[] => readdirSync(dir, { recursive: true }).map(String).sort();
+  const before = inside();
+  await expect(check("open says me")).rejects.toMatchObject({ kind: "denied" });
+  expect(inside()).toEqual(before);
+  expect(right.filter(({ line }) => line === "finding")).toEqual([]);
+  const objects = (lines: typeof right): unknown => lines.flatMap((line) => (line.line === "end" ? line.objects : []));
+  expect(Number(objects(right))).toBeGreaterThan(Number(objects(without)));
+});
+
 test("checkStopped() goes through all vaults, and one that cannot be opened is a finding", async () => {
   const client = await start();
   await client.createVault("b");

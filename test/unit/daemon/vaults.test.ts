@@ -80,6 +80,7 @@ const openEngine: OpenEngine = async (options): Promise<Engine> => {
       layerCount: 0,
     }),
     sample: () => ({ writable: true }),
+    space: async () => ({ storedBytes: 0, liveBytes: 0, deadBytes: 0, volumes: [] }),
     trouble: () => undefined,
     async *check() {
       yield { line: "progress", what: options.name, done: 1, total: 1 };
@@ -234,7 +235,7 @@ describe("openVaults()", () => {
       await (await open()).stop();
       expect(JSON.parse(readFileSync(join(dir, "vaults.json"), "utf8"))).toEqual({
         format: 1,
-        vaults: { default: ["web1"] },
+        vaults: { default: { names: ["web1"] } },
       });
     }
   });
@@ -268,7 +269,12 @@ describe("Vaults", () => {
     const vaults = await open();
     await vaults.create("secret", { passphrase: "open sesame" });
     await vaults.volumes.create("s1", MIB, { vault: "secret" });
-    expect(await vaults.lock("secret", {})).toMatchObject({ state: "locked", encrypted: true, volumes: ["s1"] });
+    expect(await vaults.lock("secret", {})).toMatchObject({
+      state: "locked",
+      encrypted: true,
+      volumes: [],
+      volumeCount: 1,
+    });
     expect(vaults.volumes.list()).toEqual([]);
     expect(() => vaults.volumes.get("s1")).toThrow("which is locked");
     await expect(vaults.volumes.create("s1", MIB)).rejects.toThrow("already in vault secret");
@@ -359,6 +365,73 @@ describe("Vaults", () => {
     });
     await vaults.volumes.branch("web1", { kind: "now" }, "web2", { vault: "default" });
     expect(vaults.volumes.get("web2").vault).toBe("default");
+  });
+
+  test("remove() wants the name typed where there are volumes, respects holds, locks and clients, and leaves no folder", async () => {
+    const vaults = await open();
+    const folder = join(dir, "vaults", "b");
+    await expect(vaults.remove("default", {})).rejects.toMatchObject({ kind: "conflict" });
+    await vaults.create("b", { passphrase: "open sesame" });
+    await vaults.volumes.create("b1", MIB, { vault: "b" });
+    await vaults.volumes.create("b2", MIB, { vault: "b" });
+    await expect(vaults.remove("b", {})).rejects.toMatchObject({ kind: "conflict", facts: { volumes: 2 } });
+    await expect(vaults.remove("b", { confirm: "c" })).rejects.toMatchObject({ kind: "invalid" });
+    const live = await vaults.volumes.openLive("b2");
+    await expect(vaults.remove("b", { confirm: "b" })).rejects.toThrow("b2 is in use");
+    await live.close();
+    await vaults.volumes.hold("b2", "court", { kind: "now" }, "");
+    await expect(vaults.remove("b", { confirm: "b" })).rejects.toThrow("b2 has 1 hold(s)");
+    // Nothing went before what is protected was found.
+    expect(vaults.volumes.list().map((info) => info.name)).toEqual(["b1", "b2"]);
+    await vaults.volumes.releaseHold("b2", "court");
+    await vaults.lock("b", {});
+    await expect(vaults.remove("b", { confirm: "b" })).rejects.toThrow("is locked");
+    await vaults.unlock("b", { passphrase: "open sesame" });
+    await vaults.remove("b", { confirm: "b" });
+    expect(existsSync(folder)).toBe(false);
+    expect(await states(vaults)).toEqual(["default writable"]);
+    await vaults.volumes.create("b1", MIB);
+  });
+
+  test("a crash while a vault is deleted leaves it whole, or none", async () => {
+    const first = await open();
+    await first.create("whole", undefined);
+    await first.create("half", undefined);
+    await first.stop();
+    for (const name of ["whole", "half"]) writeFileSync(join(dir, "vaults", name, "making"), "");
+    rmSync(join(dir, "vaults", "half", "vault.json"));
+    const second = await open();
+    expect(await states(second)).toContain("whole writable");
+    expect(existsSync(join(dir, "vaults", "half"))).toBe(false);
+  });
+
+  test("names of an encrypted vault's volumes are written nowhere, and stay taken while it is locked", async () => {
+    const first = await open();
+    await first.create("secret", { passphrase: "open sesame" });
+    await first.volumes.create("planted", MIB, { vault: "secret" });
+    const file = (): string => readFileSync(join(dir, "vaults.json"), "utf8");
+    expect(file()).not.toContain("planted");
+    await first.stop();
+    const second = await open();
+    expect(await second.show("secret")).toMatchObject({ state: "locked", volumes: [], volumeCount: 1 });
+    expect(() => second.volumes.get("planted")).toThrow("which is locked");
+    await expect(second.volumes.create("planted", MIB)).rejects.toMatchObject({ kind: "conflict" });
+    expect(file()).not.toContain("planted");
+    await second.unlock("secret", { passphrase: "open sesame" });
+    await second.volumes.delete("planted");
+    await second.volumes.create("planted", MIB);
+    expect(JSON.parse(file())).toMatchObject({ vaults: { default: { names: ["planted"] }, secret: { prints: [] } } });
+  });
+
+  test("a vault that was encrypted is opened as such or not at all", async () => {
+    const first = await open();
+    await first.create("secret", { passphrase: "open sesame" });
+    await first.stop();
+    const second = await open();
+    const asked = opened.length;
+    await second.unlock("secret", { passphrase: "open sesame" });
+    expect(opened.slice(asked)).toMatchObject([{ name: "secret", mustBeEncrypted: true }]);
+    expect(opened.find(({ name }) => name === "default")).toMatchObject({ mustBeEncrypted: false });
   });
 
   test("create() names an unknown vault, with those that are there", async () => {

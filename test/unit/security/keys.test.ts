@@ -75,6 +75,8 @@ describe("isWrappedKey()", () => {
     ["a label that never ends", { label: "x".repeat(1000) }],
     ["no cost for a passphrase", { scrypt: undefined }],
     ["a cost that would take all memory", { scrypt: { n: 2 ** 30, r: 8, p: 1 } }],
+    ["a cost that would take much", { scrypt: { n: 2 ** 20, r: 8, p: 1 } }],
+    ["more passes than few", { scrypt: { n: 2 ** 14, r: 8, p: 5 } }],
     ["a block size that would", { scrypt: { n: 2 ** 14, r: 2 ** 20, p: 1 } }],
     ["a cost that would take forever", { scrypt: { n: 2 ** 14, r: 8, p: 2 ** 30 } }],
     ["a cost that is no power of two", { scrypt: { n: 1000, r: 8, p: 1 } }],
