@@ -13,6 +13,7 @@ import type {
   VaultKey,
   VaultStatus,
   WireVault,
+  WireVaultSpace,
 } from "../contract/contract.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
@@ -59,6 +60,8 @@ export interface VaultAdmin {
   /** `default` first, then by name. */
   list(): Promise<WireVault[]>;
   show(name: string): Promise<WireVault>;
+  /** @throws conflict: it is being counted already; unavailable: it is not open for writing */
+  space(name: string): Promise<WireVaultSpace>;
   /** Makes and opens one. @param key - encrypted for this key; plain without @throws conflict: the name is taken, or there are too many */
   create(name: string, key: VaultKey | undefined): Promise<WireVault>;
   /** Closes one and lets go of its key. @throws conflict: it is closed already, or in use without force */

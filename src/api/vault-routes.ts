@@ -14,6 +14,8 @@ export function registerVaultRoutes(app: OpenAPIHono<ApiEnv>, context: ApiContex
 
   app.openapi(routes.getVaultNamed, async (c) => c.json(await vaults.show(c.req.valid("param").name), 200));
 
+  app.openapi(routes.getVaultSpace, async (c) => c.json(await vaults.space(c.req.valid("param").name), 200));
+
   app.openapi(routes.createVault, async (c) => {
     const { name, encrypt } = c.req.valid("json");
     if (encrypt !== undefined) controlOnly(c.env, "a key");

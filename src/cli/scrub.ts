@@ -35,14 +35,17 @@ export function registerScrub(program: Command, context: Context): void {
     "after",
     "\nInterrupting it loses nothing: the scrub goes on from there by itself. Exit code 6\nwhen something is still damaged at the end.",
   );
-  scrub
-    .command("status")
-    .description("how far the scrub has come, and what is in quarantine")
-    .action(async (_options: object, command: Command) => {
-      const run = invocation(context, command);
-      const status = await run.client().scrubStatus();
-      run.print(status, statusText(status));
-    });
+  examples(
+    scrub
+      .command("status")
+      .description("how far the scrub has come, and what is in quarantine")
+      .action(async (_options: object, command: Command) => {
+        const run = invocation(context, command);
+        const status = await run.client().scrubStatus();
+        run.print(status, statusText(status));
+      }),
+    "sternway scrub status",
+  );
 }
 
 async function report(run: Invocation, lines: AsyncIterable<ScrubLine>): Promise<number> {

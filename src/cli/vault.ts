@@ -1,9 +1,9 @@
-/** `sternway vault create|list|show|lock|unlock|forget` */
+/** `sternway vault create|list|show|space|lock|unlock|forget` */
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { SternwayError } from "../base/errors.ts";
 import { formatSize } from "../base/units.ts";
-import type { VaultKey, VaultStatus, WireVault } from "../contract/contract.ts";
+import type { VaultKey, VaultStatus, WireVault, WireVaultSpace } from "../contract/contract.ts";
 import { examples, invocation, type Context } from "./context.ts";
 import { readNewPassphrase, readPassphrase } from "./secret.ts";
 import { count, facts, table } from "./text.ts";
@@ -69,6 +69,23 @@ export function registerVault(program: Command, context: Context): void {
         run.print(info, facts(vaultFacts(info)));
       }),
     "sternway vault show default",
+  );
+
+  examples(
+    vault
+      .command("space")
+      .description("who needs what is stored: counts a vault's space volume by volume, which takes a while")
+      .argument("[name]", "the vault", "default")
+      .action(async (name: string, _options, command: Command) => {
+        const run = invocation(context, command);
+        const space = await run.client().vaultSpace(name);
+        run.print(space, spaceText(space));
+      }),
+    "sternway vault space",
+    "sternway vault space payroll --json",
+  ).addHelpText(
+    "after",
+    "\n`alone` comes back when the volume is deleted, `shared` when the last of those who\nshare it is. `sternway retention plan VOLUME` says what its next expiry frees.",
   );
 
   examples(
@@ -158,6 +175,17 @@ function vaultTable(vaults: readonly WireVault[]): string {
       reason ?? "",
     ]),
   );
+}
+
+function spaceText({ storedBytes, liveBytes, deadBytes, volumes }: WireVaultSpace): string {
+  const right = (title: string): { title: string; align: "right" } => ({ title, align: "right" });
+  const columns = [{ title: "volume" }, right("alone"), right("shared"), right("versions kept, raw")];
+  const rows = volumes.map(({ volume, uniqueBytes, sharedBytes, mappedBytes }) => [
+    volume,
+    ...[uniqueBytes, sharedBytes, mappedBytes].map(formatSize),
+  ]);
+  const sums = `stored ${formatSize(storedBytes)}: ${formatSize(liveBytes)} needed, ${formatSize(deadBytes)} needed by nobody\n`;
+  return volumes.length === 0 ? sums : `${table(columns, rows)}${sums}`;
 }
 
 /** The facts of one vault; also printed by `status`. */

@@ -24,7 +24,7 @@ import {
 import { flushPointListSchema, timelineSchema } from "./timeline.ts";
 import { send, sendForJson, sendForLines, type ClientTarget } from "./transport.ts";
 import { resolvedMomentSchema } from "./fields.ts";
-import { vaultListSchema, vaultSchema, type VaultKey } from "./vaults.ts";
+import { vaultListSchema, vaultSchema, vaultSpaceSchema, type VaultKey } from "./vaults.ts";
 import { volumeListSchema, volumeSchema } from "./volumes.ts";
 
 export type { ClientTarget } from "./transport.ts";
@@ -61,6 +61,8 @@ export function createClient(target: ClientTarget) {
     vault: () => sendForJson(target, { method: "GET", path: "/v1/vault" }, vaultStatusSchema),
     vaults: async () => (await sendForJson(target, { method: "GET", path: "/v1/vaults" }, vaultListSchema)).vaults,
     vaultNamed: (name: string) => sendForJson(target, { method: "GET", path: vaultPath(name) }, vaultSchema),
+    vaultSpace: (name: string) =>
+      sendForJson(target, { method: "GET", path: `${vaultPath(name)}/space` }, vaultSpaceSchema),
     /** @param encrypt - encrypted for this key; needs the control socket */
     createVault: (name: string, encrypt?: VaultKey) =>
       sendForJson(

@@ -47,6 +47,7 @@ export const routes = {
   listVaults: vaults.listVaults,
   createVault: vaults.createVault,
   getVaultNamed: vaults.getVaultNamed,
+  getVaultSpace: vaults.getVaultSpace,
   lockVault: vaults.lockVault,
   unlockVault: vaults.unlockVault,
   forgetVault: vaults.forgetVault,
@@ -70,4 +71,4 @@ export { type DiffLine, type WireBookmark } from "./history.ts";
 export type { GcLine, GcRequest, GcRunLine, WireHold, WirePlan, WirePolicy, WireRetention } from "./retention.ts";
 export { PAGE_DEFAULT } from "./appliance.ts";
 export type { CheckLine, CheckRequest, DiskList, Health, VaultStatus } from "./appliance.ts";
-export type { VaultKey, WireVault } from "./vaults.ts";
+export type { VaultKey, WireVault, WireVaultSpace } from "./vaults.ts";

@@ -45,6 +45,28 @@ export type WireVault = z.output<typeof vaultSchema>;
 
 export const vaultListSchema = z.object({ vaults: z.array(vaultSchema) }).openapi("VaultList");
 
+const bytes = z.number().int().nonnegative();
+
+export const volumeSpaceSchema = z
+  .object({
+    volume: z.string(),
+    uniqueBytes: bytes.openapi({ description: "stored for this volume alone: what deleting it gives back in the end" }),
+    sharedBytes: bytes.openapi({ description: "stored for it and for others of its vault" }),
+    mappedBytes: bytes.openapi({ description: "what all its kept versions of blocks would take each by itself, raw" }),
+  })
+  .openapi("VolumeSpace");
+
+export const vaultSpaceSchema = z
+  .object({
+    vault: z.string(),
+    storedBytes: bytes.openapi({ description: "of all packs" }),
+    liveBytes: bytes.openapi({ description: "of them, what some volume needs" }),
+    deadBytes: bytes.openapi({ description: "of them, what no volume needs: collecting gives it back where it pays" }),
+    volumes: z.array(volumeSpaceSchema),
+  })
+  .openapi("VaultSpace");
+export type WireVaultSpace = z.output<typeof vaultSpaceSchema>;
+
 const vaultParams = z.strictObject({ name: nameSchema });
 const none = z.strictObject({});
 const answer = { 200: json("how it stands now", vaultSchema), default: problem };
@@ -89,6 +111,16 @@ export const getVaultNamed = createRoute({
   tags: ["vaults"],
   request: { params: vaultParams, query: none },
   responses: answer,
+});
+
+export const getVaultSpace = createRoute({
+  method: "get",
+  path: "/v1/vaults/{name}/space",
+  operationId: "getVaultSpace",
+  summary: "Who needs what is stored: counted exactly, which reads the vault's whole map and takes a while",
+  tags: ["vaults"],
+  request: { params: vaultParams, query: none },
+  responses: { 200: json("as of what is sealed; the journal is not among it", vaultSpaceSchema), default: problem },
 });
 
 export const lockVault = createRoute({

@@ -120,6 +120,15 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       quarantinedBlocks: scrub?.quarantined ?? 0,
       writable: vault.readOnlyReason === undefined,
     }),
+    async space() {
+      const { volumes: owners, ...sums } = await vault.space();
+      const named = owners.flatMap(({ volume, ...bytes }) => {
+        const name = vault.registry.byId(volume)?.name;
+        return name === undefined ? [] : [{ volume: name, ...whole(bytes) }];
+      });
+      const { storedBytes, liveBytes, deadBytes } = whole(sums);
+      return { storedBytes, liveBytes, deadBytes, volumes: named };
+    },
     trouble() {
       if (vault.readOnlyReason !== undefined) return `the vault is read-only: ${vault.readOnlyReason}`;
       const { lastTrouble } = vault.sealing;
@@ -164,6 +173,10 @@ function checkOptions(request: CheckRequest, signal: AbortSignal): CheckOptions 
   const { quick = false, volume } = request;
   return { quick, deep: !quick, signal, ...(volume === undefined ? {} : { volume }) };
 }
+
+/** Shares of files come in fractions of bytes. */
+const whole = <Sums extends Record<string, number>>(sums: Sums): Sums =>
+  Object.fromEntries(Object.entries(sums).map(([key, bytes]) => [key, Math.round(bytes)])) as Sums;
 
 function storedBytes(vault: Vault): number {
   const { packs, layers, chronicles } = vault.sealing.manifest;

@@ -5,7 +5,14 @@ import type { Random } from "../base/random.ts";
 import type { Appliance } from "../api/app.ts";
 import type { CatalogEvent } from "../catalog/catalog.ts";
 import type { Config } from "../config/config.ts";
-import type { ScrubLine, ScrubRequest, VaultKey, VaultScrub, VaultStatus } from "../contract/contract.ts";
+import type {
+  ScrubLine,
+  ScrubRequest,
+  VaultKey,
+  VaultScrub,
+  VaultStatus,
+  WireVaultSpace,
+} from "../contract/contract.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics, VaultSample } from "../observe/metrics.ts";
 import type { Volumes } from "../volume/volumes.ts";
@@ -19,6 +26,8 @@ export interface Engine {
   status(): Promise<Omit<VaultStatus, "freeBytes" | "totalBytes">>;
   /** What the metrics show; cheap. */
   sample(): VaultSample;
+  /** Who needs what is stored. Takes a while. @throws conflict: it is being counted already; unavailable: it is not open for writing */
+  space(): Promise<Omit<WireVaultSpace, "vault">>;
   /** What keeps it from working as it should, in words; undefined when all is well. Cheap. */
   trouble(): string | undefined;
   /** Of this vault alone; the caller sees to it that one check runs at a time. */

@@ -8,7 +8,7 @@
 import { isSternwayError, SternwayError } from "../base/errors.ts";
 import { lockFile } from "../base/file-lock.ts";
 import type { VaultAdmin } from "../api/app.ts";
-import type { CheckRequest, VaultKey, WireVault } from "../contract/contract.ts";
+import type { CheckRequest, VaultKey, WireVault, WireVaultSpace } from "../contract/contract.ts";
 import type { VaultSample } from "../observe/metrics.ts";
 import { DEFAULT_VAULT, volumesOf } from "../volume/vault-volumes.ts";
 import type { Volumes } from "../volume/volumes.ts";
@@ -159,6 +159,12 @@ export class Vaults implements VaultAdmin {
 
   async show(name: string): Promise<WireVault> {
     return await this.wire(this.slot(name));
+  }
+
+  async space(name: string): Promise<WireVaultSpace> {
+    const slot = this.slot(name);
+    if (!slot.engine) throw slot.closedError();
+    return { vault: name, ...(await slot.engine.space()) };
   }
 
   async create(name: string, key: VaultKey | undefined): Promise<WireVault> {

@@ -67,6 +67,7 @@ export async function openApiFixture(appliance: Partial<Appliance> = {}): Promis
       vaults: {
         list: async () => [NAMED],
         show: async (name) => ({ ...NAMED, name }),
+        space: async (vault) => ({ vault, storedBytes: 0, liveBytes: 0, deadBytes: 0, volumes: [] }),
         create: async (name) => ({ ...NAMED, name }),
         lock: async (name) => ({ name, state: "closed", volumes: [] }),
         unlock: async (name) => ({ ...NAMED, name }),

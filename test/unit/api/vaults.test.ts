@@ -18,6 +18,11 @@ function recorder(): VaultAdmin & { asked: unknown[][] } {
     asked,
     list: () => answer("writable")("default").then((vault) => [vault]),
     show: answer("writable"),
+    space: (vault) => {
+      asked.push([vault, "space"]);
+      const volumes = [{ volume: "web1", uniqueBytes: 60, sharedBytes: 30, mappedBytes: 200 }];
+      return Promise.resolve({ vault, storedBytes: 100, liveBytes: 90, deadBytes: 10, volumes });
+    },
     create: answer("writable"),
     lock: answer("locked"),
     unlock: (name, key) => {
@@ -49,6 +54,7 @@ test("the client makes, lists, locks, unlocks and forgets vaults, and the catalo
     expect(await client.createVault("pay", key)).toMatchObject({ name: "pay", state: "writable" });
     expect(await client.vaults()).toMatchObject([{ name: "default" }]);
     expect(await client.vaultNamed("pay")).toMatchObject({ volumes: ["web1"] });
+    expect(await client.vaultSpace("pay")).toMatchObject({ deadBytes: 10, volumes: [{ uniqueBytes: 60 }] });
     expect(await client.lockVault("pay", { force: true })).toMatchObject({ state: "locked" });
     expect(await client.unlockVault("pay", { passphrase: "right" })).toMatchObject({ state: "writable" });
     await expect(client.unlockVault("pay", { passphrase: "wr0ng-one" })).rejects.toMatchObject({ kind: "denied" });
@@ -57,6 +63,7 @@ test("the client makes, lists, locks, unlocks and forgets vaults, and the catalo
       ["pay", key],
       ["default"],
       ["pay"],
+      ["pay", "space"],
       ["pay", { force: true }],
       ["pay", { passphrase: "right" }],
       ["pay"],

@@ -19,6 +19,7 @@ function appliance() {
     asked,
     vaults: {
       list: async () => [vault("default", "writable"), vault("pay", "locked")],
+      space: async (name: string) => ({ vault: name, storedBytes: 0, liveBytes: 0, deadBytes: 0, volumes: [] }),
       show: async (name: string) => vault(name, "locked"),
       create: (name: string, key: unknown) => note("create", name, key),
       lock: async (name: string, options: object) => ({

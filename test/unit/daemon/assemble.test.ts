@@ -77,6 +77,10 @@ describe("openEngine()", () => {
     const again = await second.volumes.openAt("v", { kind: "now" });
     expect(Bun.hash(await again.read(0, 8 * 2 ** 20))).toBe(before);
     await again.close();
+    const { storedBytes, liveBytes, deadBytes, volumes } = await second.space();
+    expect(volumes).toEqual([{ volume: "v", uniqueBytes: liveBytes, sharedBytes: 0, mappedBytes: expect.any(Number) }]);
+    expect(liveBytes).toBeGreaterThan(0);
+    expect(liveBytes + deadBytes).toBe(storedBytes);
     const lines = await linesOf(second.check({}, never));
     expect(lines.at(-1)).toMatchObject({ line: "end", findings: 0 });
     await second.stop();

@@ -56,6 +56,7 @@ const engineOn = (held: FakeVolumes): Engine => ({
     layerCount: 0,
   }),
   sample: () => ({ packCount: 3 }),
+  space: async () => ({ storedBytes: 0, liveBytes: 0, deadBytes: 0, volumes: [] }),
   trouble: () => trouble,
   async *check() {
     yield { line: "end", findings: 0, objects: 0, bytes: 0 };

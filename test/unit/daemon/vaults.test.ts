@@ -80,6 +80,7 @@ const openEngine: OpenEngine = async (options): Promise<Engine> => {
       layerCount: 0,
     }),
     sample: () => ({ writable: true }),
+    space: async () => ({ storedBytes: 0, liveBytes: 0, deadBytes: 0, volumes: [] }),
     trouble: () => undefined,
     async *check() {
       yield { line: "progress", what: options.name, done: 1, total: 1 };
