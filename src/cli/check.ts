@@ -5,7 +5,9 @@ import { formatSize } from "../base/units.ts";
 import type { CheckLine, CheckRequest } from "../contract/contract.ts";
 import { examples, invocation, type Context, type Invocation } from "./context.ts";
 import { interruptible } from "./terminal.ts";
+import type { Secret } from "../security/secret.ts";
 import { count } from "./text.ts";
+import { withSecret, type UnlockOptions } from "./unlock.ts";
 
 export function registerCheck(program: Command, context: Context): void {
   examples(
@@ -15,15 +17,21 @@ export function registerCheck(program: Command, context: Context): void {
       .option("--volume <name>", "only what this volume needs")
       .option("--vault <name>", "only this vault")
       .option("--quick", "structure and checksums of metadata; no block is read")
-      .action(async (request: CheckRequest, command: Command) => {
+      .option("--key-file <path>", "a stopped vault: the key file that unlocks it")
+      .option("--passphrase", "a stopped vault: ask for the passphrase that unlocks it")
+      .action(async ({ keyFile, passphrase, ...request }: CheckRequest & UnlockOptions, command: Command) => {
         const run = invocation(context, command);
-        await interruptible(async (signal) => {
-          const damaged = await report(run, await checkLines(run, request, signal));
-          if (damaged > 0) throw new SternwayError("corrupt", `the check found ${count(damaged, "damaged place")}`);
-        });
+        const check = (unlock?: Secret): Promise<void> =>
+          interruptible(async (signal) => {
+            const damaged = await report(run, await checkLines(run, request, signal, unlock));
+            if (damaged > 0) throw new SternwayError("corrupt", `the check found ${count(damaged, "damaged place")}`);
+          });
+        if (keyFile === undefined && passphrase !== true) await check();
+        else await withSecret({ keyFile, passphrase }, check);
       }),
     "sternway check --data /srv/sternway",
     "sternway check --quick --json",
+    "sternway check --data /srv/sternway --vault payroll --passphrase",
   ).addHelpText(
     "after",
     "\nWorks beside a running daemon, and on a vault that none serves, which it then\nopens for reading only.",
@@ -34,6 +42,7 @@ async function checkLines(
   run: Invocation,
   request: CheckRequest,
   signal: AbortSignal,
+  unlock: Secret | undefined,
 ): Promise<AsyncIterable<CheckLine>> {
   const client = run.client();
   try {
@@ -41,7 +50,13 @@ async function checkLines(
   } catch (error) {
     // An unhealthy daemon still answers, and holds the vault: only without any is the vault ours to open.
     if (!isSternwayError(error, "unavailable") || error.facts["address"] === undefined) throw error;
-    return run.services.checkStopped({ dataDir: run.dataDir(), request, signal });
+    return run.services.checkStopped({ dataDir: run.dataDir(), request, signal, ...(unlock ? { unlock } : {}) });
+  }
+  if (unlock) {
+    throw new SternwayError(
+      "conflict",
+      "a daemon serves these vaults: unlock one there with `sternway vault unlock`, then check it without a key",
+    );
   }
   return client.check(request, signal);
 }

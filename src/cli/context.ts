@@ -6,6 +6,7 @@ import { SternwayError } from "../base/errors.ts";
 import type { ConfigFlags } from "../config/config.ts";
 import { createClient, type Client } from "../contract/client.ts";
 import type { CheckLine, CheckRequest } from "../contract/contract.ts";
+import type { Secret } from "../security/secret.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Where a daemon listens, as people write it. */
@@ -13,6 +14,14 @@ export interface ServeAddresses {
   control: string;
   http?: string;
   nbd: string[];
+}
+
+export interface StoppedCheck {
+  dataDir: string;
+  request: CheckRequest;
+  signal: AbortSignal;
+  /** Opens those vaults that are encrypted; the caller's. */
+  unlock?: Secret;
 }
 
 /** What lies on higher floors than the CLI: the executable passes it in. */
@@ -23,7 +32,7 @@ export interface CliServices {
    */
   serve(options: { dataDir: string; flags: ConfigFlags; onReady: (addresses: ServeAddresses) => void }): Promise<void>;
   /** Verifies a vault that no daemon serves, reading only. @throws conflict: a daemon holds it; not_found: no vault is there */
-  checkStopped(options: { dataDir: string; request: CheckRequest; signal: AbortSignal }): AsyncIterable<CheckLine>;
+  checkStopped(options: StoppedCheck): AsyncIterable<CheckLine>;
   /** The command line that starts this program, for `demo`, which runs a daemon of its own. */
   readonly self: readonly string[];
   readonly version: string;

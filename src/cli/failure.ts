@@ -12,7 +12,7 @@ const NEXT_STEP: Record<ErrorKind, string> = {
   conflict: "Change that state first; --force (or --fresh for a restore) goes over it where the command has it.",
   unavailable: "Try again when what is missing is there.",
   corrupt: "`sternway check` shows what is damaged; other moments may still be whole.",
-  denied: "Run it as a user who may, such as root.",
+  denied: "Give the right key or passphrase, or run it as a user who may, such as root.",
   fenced: "Stop this appliance: another one writes to the vault now.",
   internal: "This is a defect of Sternway: please report it with the daemon's log.",
 };

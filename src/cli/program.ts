@@ -27,7 +27,7 @@ import { registerTimeline } from "./timeline.ts";
 import { registerVault } from "./vault.ts";
 import { registerVolume } from "./volume.ts";
 
-export type { CliServices, ServeAddresses } from "./context.ts";
+export type { CliServices, ServeAddresses, StoppedCheck } from "./context.ts";
 export type { Terminal } from "./terminal.ts";
 
 /** All commands. Parsing throws CommanderError for wrong usage and whatever the command throws otherwise. */

@@ -4,25 +4,21 @@
  * They work on the vault's folder and need no daemon: what they rewrite is read when a vault is opened, so one that is open is not disturbed, and
  * no key crosses a socket. A lock keeps two of them apart.
  */
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import type { Command } from "commander";
 import { SternwayError } from "../base/errors.ts";
 import { lockFile } from "../base/file-lock.ts";
 import { systemRandom } from "../base/random.ts";
 import { realDisk } from "../base/real-disk.ts";
 import { nameSchema } from "../contract/fields.ts";
-import { secretOfKeyFile, secretOfPassphrase, wipeSecret, type Secret } from "../security/secret.ts";
+import { wipeSecret, type Secret } from "../security/secret.ts";
 import { addVaultKey, listVaultKeys, removeVaultKey, rotateVaultKey, type VaultKeyInfo } from "../vault/vault-keys.ts";
 import { examples, invocation, type Context, type Invocation } from "./context.ts";
-import { readNewPassphrase, readPassphrase } from "./secret.ts";
+import { readNewPassphrase } from "./secret.ts";
 import { table } from "./text.ts";
+import { secretFrom, withSecret, type UnlockOptions } from "./unlock.ts";
 
-interface HaveOptions {
-  keyFile?: string;
-  passphrase?: boolean;
-}
-
-interface NewOptions extends HaveOptions {
+interface NewOptions extends UnlockOptions {
   newKeyFile?: string;
   newPassphrase?: boolean;
   label?: string;
@@ -97,7 +93,7 @@ export function registerVaultKey(vault: Command, context: Context): void {
       .argument("<id>", "as `vault key list` shows it")
       .option(...KEY_FILE)
       .option(...PASSPHRASE)
-      .action(async (name: string, id: string, options: HaveOptions, command: Command) => {
+      .action(async (name: string, id: string, options: UnlockOptions, command: Command) => {
         const run = invocation(context, command);
         await changing(run, name, (dir) =>
           withSecret(options, (have) => removeVaultKey({ disk: realDisk, dir }, have, id)),
@@ -134,36 +130,14 @@ async function withBoth<Result>(
   work: (have: Secret, next: Secret) => Promise<Result>,
 ): Promise<Result> {
   return await withSecret(options, async (have) => {
-    const next = await secretFrom(options.newKeyFile, options.newPassphrase, "new-", () =>
-      readNewPassphrase("New passphrase: "),
-    );
+    const wanted = { keyFile: options.newKeyFile, passphrase: options.newPassphrase };
+    const next = await secretFrom(wanted, "new-", () => readNewPassphrase("New passphrase: "));
     try {
       return await work(have, next);
     } finally {
       wipeSecret(next);
     }
   });
-}
-
-async function withSecret<Result>(options: HaveOptions, work: (have: Secret) => Promise<Result>): Promise<Result> {
-  const have = await secretFrom(options.keyFile, options.passphrase, "", () => readPassphrase("Passphrase: "));
-  try {
-    return await work(have);
-  } finally {
-    wipeSecret(have);
-  }
-}
-
-async function secretFrom(
-  keyFile: string | undefined,
-  passphrase: boolean | undefined,
-  prefix: string,
-  ask: () => Promise<string>,
-): Promise<Secret> {
-  if ((keyFile === undefined) === (passphrase !== true)) {
-    throw new SternwayError("invalid", `give either --${prefix}key-file PATH or --${prefix}passphrase`);
-  }
-  return keyFile === undefined ? secretOfPassphrase(await ask()) : await secretOfKeyFile(realDisk, resolve(keyFile));
 }
 
 function keyTable(keys: readonly VaultKeyInfo[]): string {

@@ -154,14 +154,22 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
 
 /**
  * Checks a vault that no daemon serves; opens it for reading only. The caller holds the data folder's lock.
- * @throws not_found: a volume is asked for and is not there; denied: the vault is encrypted
+ * @throws not_found: a volume is asked for and is not there; denied: the vault is encrypted, and the secret missing or wrong
  */
 export async function* checkVaultAt(
   dir: string,
   request: CheckRequest,
   signal: AbortSignal,
+  unlock?: Secret,
 ): AsyncGenerator<Line, void, undefined> {
-  const vault = await openVault({ disk: realDisk, clock: systemClock, random: systemRandom, dir, readOnly: true });
+  const vault = await openVault({
+    disk: realDisk,
+    clock: systemClock,
+    random: systemRandom,
+    dir,
+    readOnly: true,
+    unlock,
+  });
   try {
     yield* checkVault(vault, checkOptions(request, signal));
   } finally {

@@ -4,7 +4,10 @@
  */
 import { lockFile } from "../base/file-lock.ts";
 import { errorText, isSternwayError, SternwayError } from "../base/errors.ts";
-import type { CheckLine, CheckRequest } from "../contract/contract.ts";
+import { realDisk } from "../base/real-disk.ts";
+import type { StoppedCheck } from "../cli/program.ts";
+import type { CheckLine } from "../contract/contract.ts";
+import { listVaultKeys } from "../vault/vault-keys.ts";
 import { checkVaultAt } from "./assemble.ts";
 import { dataPaths } from "./data-dir.ts";
 import { holdsVault, vaultNames } from "./vault-folders.ts";
@@ -12,11 +15,7 @@ import { holdsVault, vaultNames } from "./vault-folders.ts";
 type Line = Exclude<CheckLine, { line: "failed" }>;
 
 /** @throws not_found: no vault is there, or not the one or the volume asked for; conflict: a daemon holds it */
-export async function* checkStopped(options: {
-  dataDir: string;
-  request: CheckRequest;
-  signal: AbortSignal;
-}): AsyncGenerator<CheckLine, void, undefined> {
+export async function* checkStopped(options: StoppedCheck): AsyncGenerator<CheckLine, void, undefined> {
   const { request, signal } = options;
   const { path, vaultsDir } = dataPaths(options.dataDir);
   const all = vaultNames(vaultsDir);
@@ -35,7 +34,7 @@ export async function* checkStopped(options: {
     const dir = `${vaultsDir}/${name}`;
     try {
       if (!holdsVault(dir)) throw new SternwayError("unavailable", `${dir} holds no vault; is its disk mounted?`);
-      for await (const line of checkVaultAt(dir, request, signal)) {
+      for await (const line of checkOne(dir, options)) {
         if (line.line !== "end") {
           yield line;
           continue;
@@ -59,6 +58,15 @@ export async function* checkStopped(options: {
   }
   if (!found && absent) throw absent;
   yield end;
+}
+
+async function* checkOne(
+  dir: string,
+  { request, signal, unlock }: StoppedCheck,
+): AsyncGenerator<Line, void, undefined> {
+  // A secret is for the vaults that are encrypted; the others refuse one.
+  const isEncrypted = unlock !== undefined && (await listVaultKeys({ disk: realDisk, dir })).length > 0;
+  yield* checkVaultAt(dir, request, signal, isEncrypted ? unlock : undefined);
 }
 
 function notOpened(name: string, error: SternwayError): Line {

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { resolveConfig } from "../../../src/config/config.ts";
 import { createClient, type Client } from "../../../src/contract/client.ts";
 import { openEngine } from "../../../src/daemon/assemble.ts";
+import { secretOfPassphrase } from "../../../src/security/secret.ts";
 import { checkStopped } from "../../../src/daemon/check-stopped.ts";
 import { startDaemon, type Daemon } from "../../../src/daemon/daemon.ts";
 import { connectNbd } from "../../../src/nbd/client.ts";
@@ -95,6 +96,30 @@ test("a key is refused where nothing is encrypted by it, and the vault opens wit
   await client.lockVault("default");
   await expect(client.unlockVault("default", { passphrase: "any" })).rejects.toMatchObject({ kind: "invalid" });
   expect(await client.unlockVault("default")).toMatchObject({ state: "writable" });
+});
+
+test("checkStopped() opens encrypted vaults by the secret that it is given, and warns of them without", async () => {
+  const client = await start();
+  await client.createVault("pay", { passphrase: "open sesame" });
+  await client.createVolume("p1", 2 ** 20, { vault: "pay" });
+  await fill("p1", 3);
+  await stop();
+  const check = (secret?: string) =>
+    linesOf(
+      checkStopped({
+        dataDir: dir,
+        request: {},
+        signal: never,
+        ...(secret === undefined ? {} : { unlock: secretOfPassphrase(secret) }),
+      }),
+    );
+  const locked = expect.objectContaining({ line: "finding", severity: "warning", subject: "vault pay" });
+  const [without, wrong, right] = [await check(), await check("open says me"), await check("open sesame")];
+  expect(without).toContainEqual(locked);
+  expect(wrong).toContainEqual(locked);
+  expect(right.filter(({ line }) => line === "finding")).toEqual([]);
+  const objects = (lines: typeof right): unknown => lines.flatMap((line) => (line.line === "end" ? line.objects : []));
+  expect(Number(objects(right))).toBeGreaterThan(Number(objects(without)));
 });
 
 test("checkStopped() goes through all vaults, and one that cannot be opened is a finding", async () => {
