@@ -15,16 +15,16 @@ const BACKSPACES = new Set([8, 127]);
 const LINE_ENDS = new Set([10, 13]);
 
 /** Asks for a passphrase. @throws invalid: it is empty or too long, or there is neither a terminal nor input */
-export async function readPassphrase(prompt: string): Promise<string> {
-  const text = isatty(INPUT) ? await typed(prompt) : firstLine();
+export function readPassphrase(prompt: string): string {
+  const text = isatty(INPUT) ? typed(prompt) : firstLine();
   if (text === "") throw new SternwayError("invalid", "no passphrase was given");
   return text;
 }
 
 /** Asks twice, because what nobody can type again locks its owner out; input that is no terminal is believed at once. */
-export async function readNewPassphrase(prompt: string): Promise<string> {
-  const first = await readPassphrase(prompt);
-  if (isatty(INPUT) && first !== (await readPassphrase("The same again: "))) {
+export function readNewPassphrase(prompt: string): string {
+  const first = readPassphrase(prompt);
+  if (isatty(INPUT) && first !== readPassphrase("The same again: ")) {
     throw new SternwayError("invalid", "the two passphrases differ");
   }
   return first;
@@ -45,33 +45,35 @@ function firstLine(): string {
   return text;
 }
 
-/** In raw mode nothing is echoed, and line editing and Ctrl-C are ours to do. */
-async function typed(prompt: string): Promise<string> {
-  const screen = openSync("/dev/tty", "w");
-  // Its descriptor is the stream's, which closes it.
-  const input = new ReadStream(openSync("/dev/tty", "r"));
+/**
+ * In raw mode nothing is echoed, and line editing and Ctrl-C are ours to do. Bytes are read one by one and at once: nothing else is to be done
+ * meanwhile, and a stream that was begun on a terminal would keep the process from ending.
+ */
+function typed(prompt: string): string {
+  const terminal = openSync("/dev/tty", "r+");
+  // Its descriptor is the stream's, which closes it. Only the mode is set by it.
+  const mode = new ReadStream(openSync("/dev/tty", "r"));
   const typedBytes: number[] = [];
+  const byte = Buffer.alloc(1);
   try {
-    writeSync(screen, prompt);
-    input.setRawMode(true);
-    return await new Promise<string>((resolve, reject) => {
-      input.on("error", reject);
-      input.on("data", (part: Buffer) => {
-        for (const byte of part) {
-          if (byte === CONTROL_C || (byte === CONTROL_D && typedBytes.length === 0)) reject(new Interrupted());
-          else if (LINE_ENDS.has(byte)) resolve(Buffer.from(typedBytes).toString("utf8"));
-          else if (BACKSPACES.has(byte)) dropCharacter(typedBytes);
-          else if (typedBytes.length < LENGTH_MAX) typedBytes.push(byte);
-        }
-        part.fill(0);
-      });
-    });
+    // Before anybody is asked: what is typed at once must not show either.
+    mode.setRawMode(true);
+    writeSync(terminal, prompt);
+    for (;;) {
+      const got = readSync(terminal, byte, 0, 1, null);
+      const key = byte[0]!;
+      if (got === 0 || key === CONTROL_C || (key === CONTROL_D && typedBytes.length === 0)) throw new Interrupted();
+      if (LINE_ENDS.has(key)) return Buffer.from(typedBytes).toString("utf8");
+      if (BACKSPACES.has(key)) dropCharacter(typedBytes);
+      else if (typedBytes.length < LENGTH_MAX) typedBytes.push(key);
+    }
   } finally {
     typedBytes.fill(0);
-    input.setRawMode(false);
-    input.destroy();
-    writeSync(screen, "\n");
-    closeSync(screen);
+    byte.fill(0);
+    mode.setRawMode(false);
+    mode.destroy();
+    writeSync(terminal, "\n");
+    closeSync(terminal);
   }
 }
 

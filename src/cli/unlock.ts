@@ -29,12 +29,12 @@ export async function withSecret<Result>(
 export async function secretFrom(
   { keyFile, passphrase }: UnlockOptions,
   prefix: string,
-  ask: () => Promise<string>,
+  ask: () => string,
 ): Promise<Secret> {
   if ((keyFile === undefined) === (passphrase !== true)) {
     throw new SternwayError("invalid", `give either --${prefix}key-file PATH or --${prefix}passphrase`);
   }
   // Where that is not possible, a dump of this short-lived process is what a debugger could read as well.
   keepOutOfCoreDumps();
-  return keyFile === undefined ? secretOfPassphrase(await ask()) : await secretOfKeyFile(realDisk, resolve(keyFile));
+  return keyFile === undefined ? secretOfPassphrase(ask()) : await secretOfKeyFile(realDisk, resolve(keyFile));
 }

@@ -31,7 +31,7 @@ export function registerVault(program: Command, context: Context): void {
       .option(...PASSPHRASE)
       .action(async (name: string, options: KeyOptions & { encrypt?: boolean }, command: Command) => {
         const run = invocation(context, command);
-        const made = await run.client().createVault(name, await newKey(options));
+        const made = await run.client().createVault(name, newKey(options));
         const kind = made.encrypted === true ? "encrypted" : "not encrypted";
         run.print(
           made,
@@ -111,7 +111,7 @@ export function registerVault(program: Command, context: Context): void {
       .option(...PASSPHRASE)
       .action(async (name: string, options: KeyOptions, command: Command) => {
         const run = invocation(context, command);
-        const info = await run.client().unlockVault(name, await givenKey(options, readPassphrase));
+        const info = await run.client().unlockVault(name, givenKey(options, readPassphrase));
         run.print(info, `vault ${name} is open and ${info.state}: ${count(info.volumes.length, "volume")}\n`);
       }),
     "sternway vault unlock payroll --key-file /etc/sternway/payroll.key",
@@ -133,8 +133,8 @@ export function registerVault(program: Command, context: Context): void {
   );
 }
 
-async function newKey(options: KeyOptions & { encrypt?: boolean }): Promise<VaultKey | undefined> {
-  const key = await givenKey(options, readNewPassphrase);
+function newKey(options: KeyOptions & { encrypt?: boolean }): VaultKey | undefined {
+  const key = givenKey(options, readNewPassphrase);
   if (options.encrypt === true && key === undefined) {
     throw new SternwayError("invalid", "--encrypt needs a key: add --key-file PATH or --passphrase");
   }
@@ -144,13 +144,13 @@ async function newKey(options: KeyOptions & { encrypt?: boolean }): Promise<Vaul
   return key;
 }
 
-async function givenKey(options: KeyOptions, ask: (prompt: string) => Promise<string>): Promise<VaultKey | undefined> {
+function givenKey(options: KeyOptions, ask: (prompt: string) => string): VaultKey | undefined {
   if (options.keyFile !== undefined && options.passphrase === true) {
     throw new SternwayError("invalid", "--key-file and --passphrase are two ways: choose one");
   }
   // The daemon runs in a folder of its own.
   if (options.keyFile !== undefined) return { keyFile: resolve(options.keyFile) };
-  return options.passphrase === true ? { passphrase: await ask("Passphrase: ") } : undefined;
+  return options.passphrase === true ? { passphrase: ask("Passphrase: ") } : undefined;
 }
 
 function vaultTable(vaults: readonly WireVault[]): string {
