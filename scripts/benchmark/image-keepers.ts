@@ -10,6 +10,8 @@ import { diskUse, runCommand, settle } from "./process.ts";
 export interface ImageKeeper {
   name: string;
   needs: readonly string[];
+  /** Whether it gives back the space of what is forgotten: {@link OpenKeeper.forget} is there. */
+  prunes: boolean;
   /** @param folder - its own, existing and empty */
   open(folder: string): Promise<OpenKeeper>;
 }
@@ -21,6 +23,8 @@ export interface OpenKeeper {
   restore(name: string, target: string): Promise<void>;
   /** The same, and reads the target back to compare; only where the tool does that. */
   restoreVerified?(name: string, target: string): Promise<void>;
+  /** Deletes an image and gives its space back; the measured part. */
+  forget?(name: string): Promise<void>;
   /** Waits for work behind the answers, where there is any. */
   finish(): Promise<void>;
   /** What it keeps, in bytes on disk, once finished. */
@@ -33,6 +37,7 @@ const nothing = (): Promise<void> => Promise.resolve();
 const restic: ImageKeeper = {
   name: "restic",
   needs: ["restic"],
+  prunes: true,
   async open(folder) {
     const repository = join(folder, "repository");
     const env = {
@@ -53,6 +58,11 @@ const restic: ImageKeeper = {
           env,
         );
       },
+      async forget(name) {
+        const { stdout } = await runCommand(["restic", "snapshots", "--json", "--tag", name], env);
+        const ids = (JSON.parse(stdout) as { id: string }[]).map(({ id }) => id);
+        await runCommand(["restic", "forget", "--prune", "--max-unused", "0", ...ids], env);
+      },
       finish: nothing,
       storedBytes: () => diskUse(repository),
       close: nothing,
@@ -63,6 +73,7 @@ const restic: ImageKeeper = {
 const borg: ImageKeeper = {
   name: "borg zstd,1",
   needs: ["borg"],
+  prunes: true,
   async open(folder) {
     const repository = join(folder, "repository");
     const env = { BORG_BASE_DIR: join(folder, "base"), BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK: "yes" };
@@ -80,6 +91,10 @@ const borg: ImageKeeper = {
           env,
         );
       },
+      async forget(name) {
+        await runCommand(["borg", "delete", `${repository}::${name}`], env);
+        await runCommand(["borg", "compact", "--threshold", "0", repository], env);
+      },
       finish: nothing,
       storedBytes: () => diskUse(repository),
       close: nothing,
@@ -90,6 +105,7 @@ const borg: ImageKeeper = {
 const qemuImg: ImageKeeper = {
   name: "qemu-img zstd",
   needs: ["qemu-img"],
+  prunes: false,
   open(folder) {
     const path = (name: string): string => join(folder, `${name}.qcow2`);
     return Promise.resolve({
@@ -121,6 +137,7 @@ const qemuImg: ImageKeeper = {
 const sternwayKeeper: ImageKeeper = {
   name: "sternway",
   needs: [],
+  prunes: true,
   async open(folder) {
     const server: BlockServer = await startSternway(folder);
     return {
@@ -133,6 +150,10 @@ const sternwayKeeper: ImageKeeper = {
       },
       async restoreVerified(name, target) {
         await runCommand(sternway(server.folder, "restore", name, "--to", target));
+      },
+      async forget(name) {
+        await runCommand(sternway(server.folder, "volume", "delete", name, "--force"));
+        await runCommand(sternway(server.folder, "gc", "run"));
       },
       async finish() {
         await settle(server.pid, 600);
@@ -150,10 +171,13 @@ const sternwayKeeper: ImageKeeper = {
 async function keptBytes(data: string): Promise<number> {
   const { stdout } = await runCommand(["du", "-s", "-B1", "--exclude=journal", data]);
   const status = await runCommand(sternway(data, "status", "--json"));
-  const { vault } = JSON.parse(status.stdout) as {
-    vault: { lastLsn: number; sealedLsn: number; journalUsedBytes: number };
+  const { vaults } = JSON.parse(status.stdout) as {
+    vaults: { status?: { lastLsn: number; sealedLsn: number; journalUsedBytes: number } }[];
   };
-  return Number(stdout.split("\t")[0]) + (vault.sealedLsn < vault.lastLsn ? vault.journalUsedBytes : 0);
+  const waiting = vaults.map(({ status: vault }) =>
+    vault && vault.sealedLsn < vault.lastLsn ? vault.journalUsedBytes : 0,
+  );
+  return Number(stdout.split("\t")[0]) + waiting.reduce((sum, bytes) => sum + bytes, 0);
 }
 
 export const IMAGE_KEEPERS: readonly ImageKeeper[] = [sternwayKeeper, restic, borg, qemuImg];

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { BLOCK_CONTENDERS, isAvailable } from "./block-servers.ts";
+import { runAgeingPart } from "./ageing-part.ts";
 import { runDedupPart } from "./dedup-part.ts";
 import { runIngestPart } from "./ingest-part.ts";
 import { runMomentsPart } from "./moments-part.ts";
@@ -19,17 +20,18 @@ const USAGE = `Usage: scripts/bench [options]
 Measures Sternway beside qemu-nbd, nbdkit, restic, borg and qemu-img, and prints Markdown tables:
 median (min…max) of the rounds, then how many times better Sternway is than each peer.
 
-  --only PARTS    some of nbd, ingest, dedup, moments, memory (comma-separated); default all
+  --only PARTS    some of nbd, ingest, dedup, moments, memory, ageing (comma-separated); default all
                   (what is stored is measured with ingest, memory with nbd)
   --rounds N      rounds of each measurement, default 3
   --quick         one round, smaller disks, shorter runs: for a look, not for a claim
-  --long          also the moment part with 10,000,000 writes (over an hour, 30 GB)
+  --long          also the moment part with 10,000,000 writes (over an hour, 30 GB) and the ageing part with as
+                  many (20 minutes, 20 GB)
   --scratch DIR   where all data lies, default ${join(tmpdir(), "sternway-bench")}; its images/ are kept for the next run
   --json FILE     also write every sample and summary there
   --help
 `;
 
-const PARTS = ["nbd", "ingest", "dedup", "moments", "memory"] as const;
+const PARTS = ["nbd", "ingest", "dedup", "moments", "memory", "ageing"] as const;
 type Part = (typeof PARTS)[number];
 
 /** What the parts share: the options of this run, and where measurements go. */
@@ -106,6 +108,7 @@ async function runParts(): Promise<void> {
   if (only.includes("ingest")) await runIngestPart(bench);
   if (only.includes("dedup")) await runDedupPart(bench);
   if (only.includes("moments")) await runMomentsPart(bench);
+  if (only.includes("ageing")) await runAgeingPart(bench);
 }
 
 // A second interrupt must still be able to end a clean-up that hangs.
