@@ -94,10 +94,11 @@ class Successors implements RunSink {
   appendRun(run: EntryRun, from: number, to: number): Promise<void> | undefined {
     const batch = this.#batch;
     if (run.strand !== batch.strand || run.level !== batch.level) {
+      // The batch says whose its entries are until the last of them is taken.
       const taken = this.end();
+      if (taken) return taken.then(() => this.appendRun(run, from, to));
       batch.strand = run.strand;
       batch.level = run.level;
-      if (taken) return taken.then(() => this.appendRun(run, from, to));
     }
     let at = from;
     while (at < to) {

@@ -77,6 +77,21 @@ describe("thinLayers()", () => {
     expect({ dropped, meta }).toMatchObject({ dropped: 2, meta: { firstLsn: 1, lastLsn: 10, entries: 0, shards: [] } });
   });
 
+  test("thousands of entries of several strands and levels stay each with its own", async () => {
+    const layers = new LayerBed(new MemoryDisk());
+    const entries: MapEntry[] = [];
+    // More than a page of each, so that pages are written out while a strand ends.
+    for (const strand of [1, 2, 3])
+      for (const level of [0, 1] as const)
+        for (let i = 0; i < 6_001; i++)
+          entries.push(entry(strand, level, i, entries.length + 1, level === 0 ? 20_000 + i : 0));
+    const input = await layers.open(await layers.write(entries, 1, entries.length));
+    const needs: Needs = new Map([1, 2, 3].map((strand) => [strand, { from: 0, points: [] }]));
+    const { meta, dropped } = await thin(layers, [input], needs);
+    expect(dropped).toBe(0);
+    expect(await entriesOf(await layers.open(meta))).toEqual(await entriesOf(input));
+  });
+
   test("publishes nothing when entries went astray", async () => {
     const layers = new LayerBed(new MemoryDisk());
     const input = await layers.open(await layers.write([entry(1, 0, 1, 5, 20_000), entry(1, 0, 1, 6, 20_001)], 1, 10));
