@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { seededRandom } from "../../../../src/base/random.ts";
 import { isSternwayError } from "../../../../src/base/errors.ts";
 import type { LayerRecord } from "../../../../src/vault/manifest.ts";
 import type { MapEntry } from "../../../../src/vault/map.ts";
@@ -80,13 +81,16 @@ describe("thinLayers()", () => {
   test("thousands of entries of several strands and levels stay each with its own", async () => {
     const layers = new LayerBed(new MemoryDisk());
     const entries: MapEntry[] = [];
-    // More than a page of each, so that pages are written out while a strand ends.
-    for (const strand of [1, 2, 3])
-      for (const level of [0, 1] as const)
-        for (let i = 0; i < 6_001; i++)
-          entries.push(entry(strand, level, i, entries.length + 1, level === 0 ? 20_000 + i : 0));
-    const input = await layers.open(await layers.write(entries, 1, entries.length));
-    const needs: Needs = new Map([1, 2, 3].map((strand) => [strand, { from: 0, points: [] }]));
+    const random = seededRandom(1);
+    const strands = Array.from({ length: 60 }, (_, i) => i + 1);
+    // More than a page of each and hard to compress, so that pages go to the disk while a strand ends.
+    for (const strand of strands)
+      for (let i = 0; i < 2_000; i++)
+        entries.push(
+          entry(strand, 0, i * 40 + random.below(40), 1 + random.below(2 ** 40), 2 ** 20 + random.below(2 ** 45)),
+        );
+    const input = await layers.open(await layers.write(entries, 1, 2 ** 40));
+    const needs: Needs = new Map(strands.map((strand) => [strand, { from: 0, points: [] }]));
     const { meta, dropped } = await thin(layers, [input], needs);
     expect(dropped).toBe(0);
     expect(await entriesOf(await layers.open(meta))).toEqual(await entriesOf(input));
