@@ -93,6 +93,12 @@ export const configSchema = z.strictObject({
       frameCacheBytes: size(4 * 2 ** 20, 2 ** 40, "64MiB"),
       pageCacheBytes: size(4 * 2 ** 20, 2 ** 40, "64MiB"),
       fingerprintBudgetBytes: size(2 ** 20, 2 ** 40, "256MiB"),
+      /** What merging layers may read and write a second, in each vault, while clients write; more only when it has fallen behind. */
+      mergeBytesPerSecond: size(2 ** 20, 2 ** 40, "64MiB"),
+      /** What giving back space (collecting) may read and write a second, in each vault, while clients write. */
+      collectBytesPerSecond: size(2 ** 20, 2 ** 40, "64MiB"),
+      /** Collecting begins by itself when this share of the blocks that are stored may have lost what refers to them, 0.01 to 1. */
+      collectDroppedShare: z.number().min(0.01).max(1).default(0.125),
       /** Below this much free space writes are refused, so that what was answered can still be sealed. */
       freeSpaceReserveBytes: size(64 * 2 ** 20, 2 ** 40, "1GiB"),
     })

@@ -41,6 +41,9 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       frameCacheBytes: storage.frameCacheBytes,
       indexBudgetBytes: storage.fingerprintBudgetBytes,
       reserveBytes: storage.freeSpaceReserveBytes,
+      mergeBytesPerSecond: storage.mergeBytesPerSecond,
+      collectBytesPerSecond: storage.collectBytesPerSecond,
+      collectDroppedShare: storage.collectDroppedShare,
       onTrouble(error) {
         // Sealing tries again and again; the first failure and the end of the trouble are what people need to know.
         if (error && !inTrouble) {

@@ -114,6 +114,7 @@ export async function createIdentity(disk: Disk, dir: string, random: Random, op
 /**
  * Reads the identity, unlocking it where it is encrypted.
  * @param unlock - the caller wipes it
+ * @param options.mustBeEncrypted - whoever asks knows that it is
  * @throws not_found: no vault; corrupt: damaged; denied: it is encrypted, and the secret is missing or wrong; invalid: it is not encrypted, and
  *   there is a secret: who believes it to be encrypted must learn that
  */
@@ -122,12 +123,18 @@ export async function openIdentity(
   dir: string,
   random: Random,
   unlock?: Secret,
-  observe?: ObserveSealing,
+  { observe, mustBeEncrypted = false }: { observe?: ObserveSealing | undefined; mustBeEncrypted?: boolean } = {},
 ): Promise<VaultIdentity> {
   const stored = await readIdentity(disk, dir);
   const id = Buffer.from(stored.id, "hex");
   const { journalFileBytes, encryption } = stored;
   if (!encryption) {
+    if (mustBeEncrypted) {
+      throw new SternwayError(
+        "corrupt",
+        `${identityPath(dir)} says that the vault is not encrypted, but it was: somebody put this in its place; put back the one that belongs there`,
+      );
+    }
     if (unlock) throw new SternwayError("invalid", `the vault in ${dir} is not encrypted: it opens without a key`);
     return { id, seed: BigInt(`0x${stored.seed}`), journalFileBytes };
   }

@@ -41,6 +41,8 @@ export interface VaultOptions {
   encrypt?: Secret | undefined;
   /** Unlocks an encrypted vault; default: what `encrypt` says. The caller wipes it once the vault is open. */
   unlock?: Secret | undefined;
+  /** Refuse, before anything is written, to open a vault that is not encrypted. */
+  mustBeEncrypted?: boolean;
   /** Size of journal files for a new vault, bytes. Default 64 MiB: one stretch fills one pack. */
   journalFileBytes?: number;
   /** Default 32. */
@@ -61,10 +63,16 @@ export interface VaultOptions {
   sealerCacheBytes?: number;
   /** Default 256 MiB. */
   indexBudgetBytes?: number;
+  /** What merging, thinning and images may read and write a second while clients write, unless merges are overdue. Default 64 MiB. */
+  mergeBytesPerSecond?: number;
+  /** Entries of layers that one slice of merging or surveying passes: what sealing may have to wait for. Default 2^20, some 100 ms. */
+  sliceEntries?: number;
   /** What collecting may read and write a second while clients write. Default 64 MiB. */
   collectBytesPerSecond?: number;
-  /** Collecting begins by itself when so many blocks' addresses were dropped (and an eighth of what packs hold). Default 65,536: 256 MiB. */
+  /** Collecting begins by itself when so many blocks' addresses were dropped … Default 65,536: 256 MiB. */
   collectDroppedMin?: number;
+  /** … and this share of all that packs hold, 0 to 1. Default 0.125. */
+  collectDroppedShare?: number;
   /** Disk space that journal growth leaves free. Default 1 GiB. */
   reserveBytes?: number;
   /** Entries in a shard since its last image that make the next one due. Default 65,536. */
@@ -117,7 +125,10 @@ export async function openVault(options: VaultOptions): Promise<Vault> {
     const isNew = (await disk.sizeOf(identityPath(dir))) === undefined;
     if (isNew) await createIdentity(disk, dir, random, { journalFileBytes, encrypt });
   }
-  const identity = await openIdentity(disk, dir, random, options.unlock ?? encrypt, options.plant?.onSeal);
+  const identity = await openIdentity(disk, dir, random, options.unlock ?? encrypt, {
+    observe: options.plant?.onSeal,
+    mustBeEncrypted: options.mustBeEncrypted ?? false,
+  });
   const { cipher } = identity;
   try {
     const vaultText = idText(identity.id);
@@ -323,14 +334,18 @@ class Opening {
 
   private async assemble(pool: SlotPool, recovered: Recovered, readOnlyReason: string | undefined): Promise<Vault> {
     const { options, identity, manifest } = this;
-    const { disk, clock, dir } = options;
+    const { disk, clock, dir, sliceEntries = 2 ** 20 } = options;
     const { id: vaultId, seed, cipher } = identity;
     const layers = layerSet(disk, dir, vaultId, options.pageCacheBytes ?? 64 * MIB, cipher);
     const chronicles = chronicleSet(disk, dir, vaultId, 8 * MIB, cipher);
     const history = new History(chronicles, this.live);
     // Made last, and known to those before it.
     const late: { journal: Journal | undefined } = { journal: undefined };
-    const pressure = new Pressure(clock, () => late.journal?.fill ?? 0);
+    const pressure: Pressure = new Pressure(
+      clock,
+      () => late.journal?.fill ?? 0,
+      () => sealing.mergeDebt,
+    );
     const startSealer = options.sealer ?? inlineSealer;
     const runner = (this.runner = startSealer(disk, {
       dir,
@@ -344,7 +359,7 @@ class Opening {
       ...(options.plant?.fingerprintBits === undefined ? {} : { fingerprintBits: options.plant.fingerprintBits }),
     }));
     const memtables = [...this.replayed.values()].map((state) => state.memtable).reverse();
-    const sealing = new Sealing(
+    const sealing: Sealing = new Sealing(
       {
         disk,
         clock,
@@ -362,6 +377,9 @@ class Opening {
           options.onTrouble?.(error);
         },
         onSealed: (progress) => options.onSealed?.(progress),
+        lastLsn: () => late.journal?.lastLsn ?? 0,
+        mergeBytesPerSecond: options.mergeBytesPerSecond ?? 64 * MIB,
+        sliceEntries,
         onDropped: (blocks) => collector.noteDropped(blocks),
         imageEntriesMin: options.imageEntriesMin ?? IMAGE_ENTRIES_MIN,
         plantManifestFirst: options.plant?.manifestFirst ?? false,
@@ -386,7 +404,9 @@ class Opening {
       packs,
       lastLsn: () => late.journal?.lastLsn ?? 0,
       bytesPerSecond: options.collectBytesPerSecond ?? 64 * MIB,
+      sliceEntries,
       droppedBlocksMin: options.collectDroppedMin ?? 65_536,
+      droppedShareMin: options.collectDroppedShare ?? 0.125,
       onTrouble: (error) => options.onTrouble?.(error),
     });
     const epoch = manifest.epoch + 1;

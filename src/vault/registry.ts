@@ -231,6 +231,7 @@ export class Registry {
         return;
       }
       case "thinned":
+        if (!this.fits(event)) throw misfit(at, event);
         this.live(at, event).kept = { horizonLsn: lsn(event.horizonLsn), points: event.points };
         return;
       case "held": {
@@ -266,6 +267,21 @@ export class Registry {
       default:
         throw misfit(at, event);
     }
+  }
+
+  /**
+   * Whether an event may come next. What a mark once let go of is gone, whatever a later one says: a horizon never moves back, and no
+   * point is kept below it that was not kept before. A mark is asked before it is journaled, since one that does not fit spoils the journal.
+   */
+  fits(event: RegistryEvent): boolean {
+    if (event.kind !== "thinned") return true;
+    const volume = this.byId(event.volume);
+    if (!volume) return false;
+    const horizon = volume.kept?.horizonLsn ?? 0;
+    if (event.horizonLsn < horizon) return false;
+    const kept = [...(volume.kept?.points ?? []), ...volume.bookmarks, ...(volume.holds ?? [])];
+    const known = new Set<number>(kept.map((point) => point.lsn));
+    return event.points.every((point) => point.lsn >= horizon || known.has(point.lsn));
   }
 
   private addStrand(id: number, volume: number, parent: StrandRecord["parent"]): void {

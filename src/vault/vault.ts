@@ -186,6 +186,7 @@ export class Vault {
     for (;;) {
       this.assertWritable();
       const event = make();
+      assert(this.registry.fits(event), `a mark (${event.kind}) fits the history before it`);
       const bytes = encodeEvent(event);
       if (!journal.append(ENTRY_MARK, 0, bytes.length, 0, bytes)) {
         await journal.room();

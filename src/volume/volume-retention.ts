@@ -14,7 +14,7 @@ import { needsOf } from "../vault/needs.ts";
 import { Registry, type KeptPoint, type RetentionPolicy, type VolumeRecord } from "../vault/registry.ts";
 import type { Vault } from "../vault/vault.ts";
 import { findCandidates, spansWithin } from "./candidates.ts";
-import { horizonOf, keptPoints, requireKept } from "./kept-moments.ts";
+import { horizonOf, isKept, keptPoints, requireKept } from "./kept-moments.ts";
 import { POINTS_MAX, RETENTION_MICROS_MAX, type Candidate, type Hold, type RetentionState } from "./retention.ts";
 import { spansOf } from "./timeline.ts";
 import { VaultTime } from "./vault-time.ts";
@@ -246,6 +246,8 @@ export class RetentionDesk {
   private withReaders(record: VolumeRecord, horizonLsn: Lsn, points: readonly KeptPoint[]): KeptPoint[] {
     const kept = new Map(points.map((point) => [point.lsn, point]));
     for (const [at, { time }] of this.readers.get(record.id) ?? []) {
+      // A device may still be open at a moment whose bookmark was removed: what was let go of does not come back.
+      if (!isKept(record, at)) continue;
       if (at < horizonLsn && !kept.has(at)) kept.set(at, { lsn: at, time, why: "open" });
     }
     return [...kept.values()].sort((a, b) => a.lsn - b.lsn);

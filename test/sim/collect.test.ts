@@ -224,7 +224,7 @@ test("liveness is what a full scan of all layers finds", async () => {
         const bits = new SlotBitmaps(manifest.packs.map(({ pack }) => pack));
         const { layers } = bed.vault.parts;
         const pages = markLayers(manifest.layers, async (record) => unclosed(await layers.open(record)), bits);
-        for await (const bytes of pages) expect(bytes).toBeGreaterThan(0);
+        for await (const { bytes } of pages) expect(bytes).toBeGreaterThan(0);
         let live = 0;
         for (const { pack, slots } of manifest.packs) {
           for (let slot = 0; slot < slots; slot++) if (bits.has(pack, slot)) live++;

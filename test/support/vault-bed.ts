@@ -28,6 +28,8 @@ export async function openBed(sim: Simulation, disk: SimulatedDisk, options: Par
     groupEagerPages: 8,
     indexBudgetBytes: 2 ** 20,
     reserveBytes: 0,
+    // So few that merges of these small vaults go in slices.
+    sliceEntries: 256,
     ...options,
   });
   return { vault, volumes: await openVolumes(vault, sim.clock, "default") };

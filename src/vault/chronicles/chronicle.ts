@@ -30,6 +30,8 @@ export interface ConcatChroniclesOptions {
   cipher?: VaultCipher | undefined;
   /** Of the result; never used before. */
   id: number;
+  /** Called with each row that was passed; what it returns is awaited, so that others have their turn. */
+  breathe?: (rows: number) => Promise<void> | undefined;
 }
 
 /** Writes and publishes a chronicle: durable when it resolves. @throws unavailable: the disk refused; nothing was published */
@@ -51,7 +53,7 @@ export async function writeChronicle(options: WriteChronicleOptions): Promise<Ch
  * @throws corrupt: an input is damaged, or its rows do not follow those before; nothing was published
  */
 export async function concatChronicles(options: ConcatChroniclesOptions): Promise<ChronicleMeta> {
-  const { disk, inputs, path, vaultId, cipher, id } = options;
+  const { disk, inputs, path, vaultId, cipher, id, breathe } = options;
   const first = inputs[0]?.meta;
   const last = inputs.at(-1)?.meta;
   assert(first !== undefined && last !== undefined, "at least one chronicle is concatenated");
@@ -73,6 +75,8 @@ export async function concatChronicles(options: ConcatChroniclesOptions): Promis
           before = row;
           const written = writer.append(row);
           if (written) await written;
+          const pause = breathe?.(1);
+          if (pause) await pause;
         }
       } finally {
         await reader.close();

@@ -15,11 +15,12 @@ import type { VaultCipher } from "../../security/cipher.ts";
 import type { Deduplicator } from "../packs/deduplicator.ts";
 import { openLayer, type LayerReader } from "../layers/layer-reader.ts";
 import type { LayerPage } from "../layers/layer-format.ts";
-import { markLayers, SlotBitmaps, SURVEY_PACKS_MAX } from "./liveness.ts";
-import type { LayerRecord, PackRecord } from "../manifest.ts";
+import { markLayers, type Marked, SlotBitmaps, SURVEY_PACKS_MAX } from "./liveness.ts";
+import type { LayerRecord, PackRecord, QuarantineRecord } from "../manifest.ts";
 import { packOf } from "../map.ts";
 import type { PackBuilder } from "../packs/pack-builder.ts";
 import type { PackStore } from "../packs/pack-reader.ts";
+import { slotRanges } from "../packs/quarantine.ts";
 import { PageCache } from "../files/page-cache.ts";
 import { layerPath } from "../paths.ts";
 import { repack, type Repacked } from "./repack.ts";
@@ -35,10 +36,10 @@ export interface SurveyRequest {
   nextPack: number;
 }
 
-/** Goes on for about so many stored bytes. */
+/** Goes on for about so many entries: what it costs, however well they are packed. */
 export interface SurveyMoreRequest {
   kind: "survey-more";
-  bytes: number;
+  entries: number;
 }
 
 /** Closes packs of the survey that is done, and ends it. */
@@ -51,6 +52,8 @@ export interface RepackRequest {
   kind: "repack";
   /** One that was closed. */
   record: PackRecord;
+  /** What is quarantined of it. */
+  quarantined: QuarantineRecord["slots"];
 }
 
 /** Ends a survey, if one is under way, and opens what is closed. Idempotent. */
@@ -63,9 +66,16 @@ export interface OpenPacksRequest {
 export type CollectRequest = SurveyRequest | SurveyMoreRequest | ClosePacksRequest | RepackRequest | OpenPacksRequest;
 
 export interface SurveyProgress {
+  /** Stored bytes that were read, about. */
   bytes: number;
   /** Live slots of each surveyed pack, in the order of the request; undefined: more is to do. */
   live: number[] | undefined;
+}
+
+export interface RepackAnswer {
+  outcome: Repacked;
+  /** What is still quarantined in the new file: what is live of it. */
+  quarantined: QuarantineRecord["slots"];
 }
 
 export type CollectResult<Request extends CollectRequest> = Request extends SurveyMoreRequest
@@ -73,7 +83,7 @@ export type CollectResult<Request extends CollectRequest> = Request extends Surv
   : Request extends ClosePacksRequest
     ? number[]
     : Request extends RepackRequest
-      ? Repacked
+      ? RepackAnswer
       : void;
 
 export interface CollectWorkParts {
@@ -90,13 +100,14 @@ export interface CollectWorkParts {
   known: Map<number, PackRecord>;
   /** Takes over what the last stretch stored, if the next new pack has this number. */
   settle: (nextPack: number) => void;
-  newBuilder: (pack: number, generation: number, blocks: number) => PackBuilder;
+  /** @param bytesExpected - of the new file, about */
+  newBuilder: (pack: number, generation: number, bytesExpected: number) => PackBuilder;
 }
 
 interface Survey {
   packs: number[];
   bits: SlotBitmaps;
-  pages: AsyncGenerator<number, void, undefined>;
+  pages: AsyncGenerator<Marked, void, undefined>;
   isDone: boolean;
 }
 
@@ -118,11 +129,11 @@ export class CollectWork {
       case "survey":
         return await this.begin(request);
       case "survey-more":
-        return await this.more(request.bytes);
+        return await this.more(request.entries);
       case "close-packs":
         return await this.close(request.packs);
       case "repack":
-        return await this.repack(request.record);
+        return await this.repack(request);
       case "open-packs":
         return await this.open(request.packs);
     }
@@ -157,16 +168,20 @@ export class CollectWork {
     this.survey = { packs, bits, pages, isDone: false };
   }
 
-  private async more(bytes: number): Promise<SurveyProgress> {
+  private async more(entries: number): Promise<SurveyProgress> {
     const { survey } = this;
     assert(survey !== undefined, "a survey is under way");
-    let done = 0;
-    while (!survey.isDone && done < bytes) {
+    let bytes = 0;
+    let left = entries;
+    while (!survey.isDone && left > 0) {
       const next = await survey.pages.next();
       if (next.done === true) survey.isDone = true;
-      else done += next.value;
+      else {
+        left -= next.value.entries;
+        bytes += next.value.bytes;
+      }
     }
-    return { bytes: done, live: survey.isDone ? survey.packs.map((pack) => survey.bits.count(pack)) : undefined };
+    return { bytes, live: survey.isDone ? survey.packs.map((pack) => survey.bits.count(pack)) : undefined };
   }
 
   private async close(packs: readonly PackRecord[]): Promise<number[]> {
@@ -182,19 +197,25 @@ export class CollectWork {
     return numbers.map((pack) => this.live.count(pack));
   }
 
-  private async repack(record: PackRecord): Promise<Repacked> {
+  private async repack({ record, quarantined }: RepackRequest): Promise<RepackAnswer> {
     assert(this.closed.has(record.pack), "only a closed pack is repacked");
     const { disk, packs, seed, known, newBuilder } = this.parts;
     known.set(record.pack, record);
-    const builder = newBuilder(record.pack, record.generation + 1, this.live.count(record.pack));
-    return await repack({
+    const held = Math.max(1, record.slots - (record.freed ?? 0));
+    // Frames that lose something pack a little worse, and freed slots take a little: a tenth more spares growing.
+    const bytes = Math.ceil(record.sizeBytes * Math.min(1, (1.1 * this.live.count(record.pack)) / held));
+    const builder = newBuilder(record.pack, record.generation + 1, bytes);
+    const isLive = (slot: number): boolean => this.live.has(record.pack, slot);
+    const damaged = quarantined.flatMap(({ first, count }) => Array.from({ length: count }, (_, i) => first + i));
+    const outcome = await repack({
       disk,
       packs,
       seed,
       record,
-      isLive: (slot) => this.live.has(record.pack, slot),
+      isLive,
       builder,
     });
+    return { outcome, quarantined: slotRanges(damaged.filter(isLive)) };
   }
 
   private async open(records: readonly PackRecord[]): Promise<void> {

@@ -13,6 +13,7 @@ import { planCollect, shareOf, type PackShare } from "./collect-policy.ts";
 import { SURVEY_PACKS_MAX } from "./liveness.ts";
 import type { Manifest, PackRecord, QuarantineRecord } from "../manifest.ts";
 import type { PackStore } from "../packs/pack-reader.ts";
+import { Pause } from "../sealing/pause.ts";
 import type { Sealing } from "../sealing/sealing.ts";
 
 export interface CollectorOptions {
@@ -24,8 +25,12 @@ export interface CollectorOptions {
   lastLsn: () => number;
   /** Bytes read and written a second while clients write. */
   bytesPerSecond: number;
-  /** Runs by itself when merging and thinning dropped so many blocks' addresses, or an eighth of all that packs hold if that is more. */
+  /** Entries of layers that one slice of a survey passes. */
+  sliceEntries: number;
+  /** Runs by itself when merging and thinning dropped so many blocks' addresses … */
   droppedBlocksMin: number;
+  /** … and this share of all that packs hold, 0 to 1. */
+  droppedShareMin: number;
   /** Told when a run that began by itself failed. */
   onTrouble: (error: SternwayError) => void;
 }
@@ -46,11 +51,8 @@ export interface CollectReport {
   micros: number;
 }
 
-/** Stored bytes of layers that one slice of a survey reads: some 50 ms of the sealer's time. */
-const SURVEY_SLICE_BYTES = 8 * 2 ** 20;
 /** Packs deleted in one step. */
 const DELETE_PACKS_MAX = 256;
-const DROPPED_SHARE_MIN = 0.125;
 
 export class Collector {
   private readonly options: CollectorOptions;
@@ -59,10 +61,11 @@ export class Collector {
   /** Addresses dropped since the last run began. */
   private dropped = 0;
   private seenLsn = 0;
-  private endPause: (() => void) | undefined;
+  private readonly pause: Pause;
 
   constructor(options: CollectorOptions) {
     this.options = options;
+    this.pause = new Pause(options.clock);
   }
 
   /** Gives back what can be; joins a run that is under way. @throws unavailable: read-only, stopping, or the disk failed; corrupt: a damaged layer */
@@ -78,7 +81,7 @@ export class Collector {
     this.dropped += blocks;
     if (this.running || this.stopping || this.dropped < this.options.droppedBlocksMin) return;
     const held = this.options.sealing.manifest.packs.reduce((sum, pack) => sum + pack.slots - (pack.freed ?? 0), 0);
-    if (this.dropped < held * DROPPED_SHARE_MIN) return;
+    if (this.dropped < held * this.options.droppedShareMin) return;
     this.collect().catch((error: unknown) => {
       if (!isSternwayError(error)) throw error;
       if (!this.stopping) this.options.onTrouble(error);
@@ -88,7 +91,7 @@ export class Collector {
   /** Begins nothing more; what is under way ends with the sealer. */
   stop(): void {
     this.stopping = true;
-    this.endPause?.();
+    this.pause.end();
   }
 
   /** Resolves when no run is under way, whatever became of it. */
@@ -153,7 +156,7 @@ export class Collector {
       while (!live) {
         let bytes = 0;
         await sealing.perform(async () => {
-          const progress = await sealing.runner.run({ kind: "survey-more", bytes: SURVEY_SLICE_BYTES });
+          const progress = await sealing.runner.run({ kind: "survey-more", entries: this.options.sliceEntries });
           ({ bytes, live } = progress);
           return undefined;
         });
@@ -216,7 +219,14 @@ export class Collector {
       // A repair may have written it anew since it was closed; which slots are live is no different for that.
       const old = manifest.packs.find(({ pack }) => pack === share.record.pack);
       assert(old !== undefined, "packs go by collecting alone");
-      const result = await sealing.runner.run({ kind: "repack", record: old });
+      const held = manifest.quarantine?.find(
+        ({ pack, generation }) => pack === old.pack && generation === old.generation,
+      );
+      const { outcome: result, quarantined } = await sealing.runner.run({
+        kind: "repack",
+        record: old,
+        quarantined: held?.slots ?? [],
+      });
       bytes = old.sizeBytes;
       if (result.kind === "damaged") {
         report.packsDamaged++;
@@ -232,7 +242,10 @@ export class Collector {
         report.copiedBytes += record.sizeBytes;
         report.deadBytes -= share.deadBytes;
       };
-      return { changes: withPacks(manifest, left), published };
+      // What is damaged or lost stays known: the new file holds no more of it than the old one.
+      const { pack, generation } = record;
+      const still = quarantined.length > 0 ? [{ pack, generation, slots: quarantined }] : [];
+      return { changes: withPacks(manifest, left, still), published };
     });
     await this.pace(bytes);
   }
@@ -259,22 +272,18 @@ export class Collector {
     const isBusy = lsn !== this.seenLsn;
     this.seenLsn = lsn;
     if (!isBusy || this.stopping) return;
-    const { clock, bytesPerSecond } = this.options;
-    await new Promise<void>((resolve) => {
-      const timer = clock.timer(Math.ceil((bytes / bytesPerSecond) * 1000), resolve);
-      this.endPause = () => {
-        timer.cancel();
-        resolve();
-      };
-    });
-    this.endPause = undefined;
+    await this.pause.wait(Math.ceil((bytes / this.options.bytesPerSecond) * 1000));
   }
 }
 
 /** A manifest's change of packs; what it says of damage in files that are gone goes along. */
-function withPacks({ quarantine }: Manifest, packs: PackRecord[]): Partial<Manifest> {
+function withPacks(
+  { quarantine }: Manifest,
+  packs: PackRecord[],
+  still: readonly QuarantineRecord[] = [],
+): Partial<Manifest> {
   if (!quarantine) return { packs };
   const generations = new Map(packs.map(({ pack, generation }) => [pack, generation]));
   const isPresent = ({ pack, generation }: QuarantineRecord): boolean => generations.get(pack) === generation;
-  return { packs, quarantine: quarantine.filter(isPresent) };
+  return { packs, quarantine: [...quarantine.filter(isPresent), ...still].sort((a, b) => a.pack - b.pack) };
 }

@@ -84,8 +84,13 @@ export class SlotBitmaps {
   }
 }
 
+export interface Marked {
+  entries: number;
+  bytes: number;
+}
+
 /**
- * Marks what layers name, page by page: goes on with each `next()`, which tells how many stored bytes it stands for.
+ * Marks what layers name, page by page: goes on with each `next()`, which tells how many entries were passed, and the stored bytes that they stand for.
  * @param open - a reader that is closed when its layer is done
  * @throws corrupt: a damaged layer; nothing can then be said of any slot
  */
@@ -93,14 +98,14 @@ export async function* markLayers(
   layers: readonly LayerRecord[],
   open: (record: LayerRecord) => Promise<LayerReader>,
   into: SlotBitmaps,
-): AsyncGenerator<number, void, undefined> {
+): AsyncGenerator<Marked, void, undefined> {
   for (const record of layers) {
     const reader = await open(record);
     try {
       const bytesPerEntry = record.sizeBytes / Math.max(1, record.entries);
       for await (const page of reader.pages({ levelMax: 0 })) {
         into.markAll(page.target, page.length);
-        yield page.length * bytesPerEntry;
+        yield { entries: page.length, bytes: page.length * bytesPerEntry };
       }
     } finally {
       await reader.close();

@@ -9,6 +9,7 @@
  * Memory: 2 bytes a slot for its owners and one for the preview, 48 KiB a pack; a pass looks at {@link SPACE_PACKS_MAX} packs, and a vault
  * of more takes several passes. Owners are numbers of sets of volumes: there are few different ones, since volumes share by branching.
  */
+import type { Breathe } from "../layers/breathe.ts";
 import type { LayerReader } from "../layers/layer-reader.ts";
 import { walkStood, type StoodRun } from "../layers/layer-thin.ts";
 import type { PackRecord } from "../manifest.ts";
@@ -55,8 +56,8 @@ export interface SpaceOptions {
   volumes: readonly VolumeNeeds[];
   /** Other needs, for a preview: what they would free. */
   instead?: Needs;
-  /** Waits now and then, so that others get their turn; called with how many entries were passed. */
-  breathe: (entries: number) => Promise<void> | undefined;
+  /** Lets others have their turn. */
+  breathe: Breathe;
 }
 
 /** @throws corrupt: a damaged layer */
@@ -77,10 +78,11 @@ export async function countSpace(options: SpaceOptions): Promise<SpaceReport> {
       start === 0 ? report : undefined,
     );
     if (deltas.length > 0) {
-      await walkStood(deltas, [], (run) => {
+      const take = (run: StoodRun): undefined => {
         pass.take(run);
-        return options.breathe(run.length);
-      });
+        return undefined;
+      };
+      await walkStood(deltas, [], take, options.breathe);
     }
     pass.addTo(report);
   }

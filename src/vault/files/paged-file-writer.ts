@@ -21,6 +21,8 @@ import {
 
 /** 256 KiB reaches the disk's sequential rate. */
 const BUFFER_SIZE = 256 * 1024;
+/** Made durable by so much at a time: a large file's last sync would otherwise keep the disk, and whoever writes to it, waiting for seconds. */
+const SYNC_BYTES = 16 * 2 ** 20;
 
 export class PagedFileWriter {
   readonly #disk: Disk;
@@ -34,6 +36,7 @@ export class PagedFileWriter {
   readonly #buffer = new Uint8Array(BUFFER_SIZE);
   #buffered = 0;
   #flushed = 0;
+  #unsynced = 0;
   #file: DiskFile | undefined;
   #pages = 0;
   #spilling = false;
@@ -109,6 +112,10 @@ export class PagedFileWriter {
     await file.write(bytes, this.#flushed);
     this.#flushed += bytes.length;
     this.#buffered = 0;
+    this.#unsynced += bytes.length;
+    if (this.#unsynced < SYNC_BYTES) return;
+    await file.sync();
+    this.#unsynced = 0;
   }
 
   async #create(): Promise<DiskFile> {

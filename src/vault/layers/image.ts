@@ -3,6 +3,7 @@
  */
 import type { Disk } from "../../base/disk.ts";
 import type { VaultCipher } from "../../security/cipher.ts";
+import { breatheAfter, type Breathe } from "./breathe.ts";
 import type { ShardList } from "./layer-format.ts";
 import type { LayerSet } from "../open-set.ts";
 import { LayerWriter } from "./layer-writer.ts";
@@ -20,7 +21,7 @@ export interface ImageWork {
   layers: LayerRecord[];
 }
 
-/** Writes and publishes the image. Memory: one window. @param cipher - where the vault is encrypted */
+/** Writes and publishes the image. Memory: one window. @param cipher - where the vault is encrypted @param breathe - lets others have their turn */
 export async function writeImage(
   disk: Disk,
   path: string,
@@ -28,6 +29,7 @@ export async function writeImage(
   work: ImageWork,
   set: LayerSet,
   cipher?: VaultCipher,
+  breathe?: Breathe,
 ): Promise<LayerRecord> {
   const index = new LayerIndex(work.layers);
   const shards = work.shards.toSorted((a, b) => a.strand - b.strand || a.shard - b.shard);
@@ -52,8 +54,11 @@ export async function writeImage(
   try {
     for (const { strand, shard, chain } of shards) {
       const before = writer.entries;
+      // Each layer that touches the shard is looked into for a window; what it has there is a fraction of that.
+      const looks = chain.reduce((sum, link) => sum + index.plan(link.strand, shard).deltas.length, 1);
       for (let offset = 0; offset < SHARD_BLOCKS; offset += WINDOW_BLOCKS) {
         await writeWindow(writer, index, set, strand, chain, shard * SHARD_BLOCKS + offset);
+        await breatheAfter(breathe, (WINDOW_BLOCKS / 4) * looks);
       }
       weights.push({ strand, shard, entries: writer.entries - before });
     }

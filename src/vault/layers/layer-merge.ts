@@ -6,8 +6,10 @@ import { assert } from "../../base/assert.ts";
 import type { Disk } from "../../base/disk.ts";
 import { SternwayError } from "../../base/errors.ts";
 import type { VaultCipher } from "../../security/cipher.ts";
+import { breathing, type Breathe } from "./breathe.ts";
 import { EntryMix, type LayerMeta, type LayerPage } from "./layer-format.ts";
 import type { LayerReader } from "./layer-reader.ts";
+import type { PlaceSample } from "./layer-proof.ts";
 import { LayerWriter, type EntryRun } from "./layer-writer.ts";
 
 /** Inputs of one merge: keys below combine a place and an input's rank exactly, and descriptors stay few. */
@@ -26,6 +28,10 @@ export interface MergeOptions {
   inputs: readonly LayerReader[];
   /** Ends the merge early; nothing is published. */
   signal?: AbortSignal;
+  /** Lets others have their turn. */
+  breathe?: Breathe | undefined;
+  /** Takes a sample of what was written, for checkReads. */
+  sample?: PlaceSample | undefined;
 }
 
 /** One input's place in the merge. */
@@ -43,11 +49,11 @@ interface Cursor {
  * @throws corrupt: a damaged input; internal: the result would not hold exactly the inputs' entries; nothing was published
  */
 export async function mergeLayers(options: MergeOptions): Promise<LayerMeta> {
-  const { disk, path, vaultId, cipher, id, inputs, signal } = options;
+  const { disk, path, vaultId, cipher, id, inputs, signal, breathe, sample } = options;
   const { firstLsn, lastLsn } = lsnRangeOf(inputs);
   const writer = new LayerWriter({ disk, path, vaultId, cipher, id, kind: "delta", firstLsn, lastLsn });
   try {
-    await mergeRuns(inputs, writer, signal);
+    await mergeRuns(inputs, breathing(sample?.before(writer) ?? writer, breathe), signal);
     await checkResult(writer, inputs, id);
     return await writer.finish();
   } catch (error) {

@@ -9,6 +9,7 @@
  * Memory: one batch, and the coarse entries (levels 1 and 2) of the inputs up to {@link COARSE_MAX}; those beyond are passed over as
  * successors, which again keeps more.
  */
+import { breatheAfter, breathing, type Breathe } from "./breathe.ts";
 import type { EntryRun } from "./layer-writer.ts";
 import { mergeRuns, type RunSink } from "./layer-merge.ts";
 import type { LayerReader } from "./layer-reader.ts";
@@ -34,23 +35,28 @@ type CoarsePlaces = Map<number, number[]>;
 /**
  * Streams all entries of the inputs (as for mergeLayers) with their ends into `take`.
  * @param after - deltas behind the inputs that only tell what superseded them
+ * @param breathe - told of every entry, coarse ones twice
  * @throws corrupt: a damaged layer
  */
 export async function walkStood(
   inputs: readonly LayerReader[],
   after: readonly LayerReader[],
   take: StoodSink,
+  breathe?: Breathe,
 ): Promise<void> {
   const all = [...inputs, ...after];
   const lastLsn = inputs[inputs.length - 1]!.meta.lastLsn;
-  const successors = new Successors(await coarseEntries(all), lastLsn, take);
-  await mergeRuns(all, successors);
+  const successors = new Successors(await coarseEntries(all, breathe), lastLsn, take);
+  await mergeRuns(all, breathing(successors, breathe));
   const last = successors.end();
   if (last) await last;
 }
 
 /** Inputs come oldest first and pages are sorted by place and LSN, so each place's LSNs come ascending. */
-async function coarseEntries(inputs: readonly LayerReader[]): Promise<Map<number, CoarsePlaces>> {
+async function coarseEntries(
+  inputs: readonly LayerReader[],
+  breathe: Breathe | undefined,
+): Promise<Map<number, CoarsePlaces>> {
   const found = new Map<number, CoarsePlaces>();
   let count = 0;
   for (const input of inputs) {
@@ -63,6 +69,7 @@ async function coarseEntries(inputs: readonly LayerReader[]): Promise<Map<number
         if (known) known.push(page.lsn[i]!);
         else places.set(page.index[i]!, [page.lsn[i]!]);
       }
+      await breatheAfter(breathe, page.length);
     }
   }
   return found;

@@ -14,6 +14,11 @@ export const MERGE_FAN_IN = 8;
  * way, and keeps a vault under unending load at some hundred files.
  */
 export const MERGE_OVERDUE = 2 * MERGE_FAN_IN;
+/**
+ * So many neighbours of one rank stop sealing until some are merged. Each is an open file and a stop on the way of a read, so this bounds both, whatever
+ * keeps merging from its work; reading then takes some three times as long as when merging is just overdue.
+ */
+export const MERGE_DEBT_MAX = 6 * MERGE_FAN_IN;
 /** A shard with fewer entries since its last image is read quickly enough without one. */
 export const IMAGE_ENTRIES_MIN = 65_536;
 /** Shards in one image file: bounds one step's work. */
@@ -35,12 +40,36 @@ export function dueMerge<Record extends { rank: number }>(records: readonly Reco
 
 /** True when {@link MERGE_OVERDUE} neighbours of one rank wait: merging must not be put off any longer. @param records - oldest first */
 export function isMergeOverdue(records: readonly { rank: number }[]): boolean {
+  return longestRun(records) >= MERGE_OVERDUE;
+}
+
+/** The longest run of neighbours of one rank. */
+function longestRun(records: readonly { rank: number }[]): number {
+  let longest = 0;
   let run = 0;
   for (let i = 0; i < records.length; i++) {
     run = i > 0 && records[i]!.rank === records[i - 1]!.rank ? run + 1 : 1;
-    if (run >= MERGE_OVERDUE) return true;
+    longest = Math.max(longest, run);
   }
-  return false;
+  return longest;
+}
+
+/**
+ * How far merging has fallen behind: 0 while at most {@link MERGE_OVERDUE} neighbours of one rank wait, 1 at {@link MERGE_DEBT_MAX}.
+ * @param records - oldest first
+ */
+export function mergeDebt(records: readonly { rank: number }[]): number {
+  return Math.max(0, Math.min(1, (longestRun(records) - MERGE_OVERDUE) / (MERGE_DEBT_MAX - MERGE_OVERDUE)));
+}
+
+/** Runs of neighbours without those that must stay as they are. @param isLeft - of one: nothing is merged with it or across it */
+export function runsBetween<Record>(records: readonly Record[], isLeft: (record: Record) => boolean): Record[][] {
+  const runs: Record[][] = [[]];
+  for (const record of records) {
+    if (isLeft(record)) runs.push([]);
+    else runs.at(-1)!.push(record);
+  }
+  return runs.filter((run) => run.length > 0);
 }
 
 /** Shards that should get an image now, those with most to gain first. @param entriesMin - default {@link IMAGE_ENTRIES_MIN} */

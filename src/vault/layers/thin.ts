@@ -12,9 +12,11 @@
 import type { Disk } from "../../base/disk.ts";
 import { SternwayError } from "../../base/errors.ts";
 import type { VaultCipher } from "../../security/cipher.ts";
+import type { Breathe } from "./breathe.ts";
 import { EntryMix, SHARD_SHIFT, type LayerMeta, type LayerPage } from "./layer-format.ts";
 import { lsnRangeOf } from "./layer-merge.ts";
 import type { LayerReader } from "./layer-reader.ts";
+import type { PlaceSample } from "./layer-proof.ts";
 import { walkStood, type StoodRun } from "./layer-thin.ts";
 import { LayerWriter, type EntryRun } from "./layer-writer.ts";
 import type { ShardWeight } from "../manifest.ts";
@@ -38,6 +40,10 @@ export interface ThinOptions {
   /** Deltas that follow the inputs and stay as they are: they tell what superseded them. */
   after: readonly LayerReader[];
   needs: Needs;
+  /** Lets others have their turn. */
+  breathe?: Breathe | undefined;
+  /** Takes a sample of the inputs' entries, for checkReads. */
+  sample?: PlaceSample | undefined;
 }
 
 export interface Thinned {
@@ -60,9 +66,10 @@ export async function countThinning(
   inputs: readonly LayerReader[],
   after: readonly LayerReader[],
   needs: Needs,
+  breathe?: Breathe,
 ): Promise<ThinCount> {
   const count: ThinCount = { entries: 0, dropped: 0, droppedBlocks: 0 };
-  await walkStood(inputs, after, (run) => {
+  const countRun = (run: StoodRun): undefined => {
     const strandNeeds = needs.get(run.strand);
     count.entries += run.length;
     for (let i = 0; i < run.length; i++) {
@@ -71,7 +78,8 @@ export async function countThinning(
       if (run.target[i]! >= TARGET_ADDRESS_MIN) count.droppedBlocks++;
     }
     return undefined;
-  });
+  };
+  await walkStood(inputs, after, countRun, breathe);
   return count;
 }
 
@@ -80,12 +88,16 @@ export async function countThinning(
  * @throws corrupt: a damaged input; internal: entries went astray; nothing was published
  */
 export async function thinLayers(options: ThinOptions): Promise<Thinned> {
-  const { disk, path, vaultId, cipher, id, inputs, after, needs } = options;
+  const { disk, path, vaultId, cipher, id, inputs, after, needs, breathe, sample } = options;
   const { firstLsn, lastLsn } = lsnRangeOf(inputs);
   const writer = new LayerWriter({ disk, path, vaultId, cipher, id, kind: "delta", firstLsn, lastLsn });
   const thinner = new Thinner(writer, needs);
   try {
-    await walkStood(inputs, after, (run) => thinner.take(run));
+    const take = (run: StoodRun): Promise<void> | undefined => {
+      sample?.note(run, 0, run.length);
+      return thinner.take(run);
+    };
+    await walkStood(inputs, after, take, breathe);
     await thinner.check(inputs, id);
     const meta = await writer.finish();
     return { meta, weights: thinner.weights, dropped: thinner.dropped, droppedBlocks: thinner.droppedBlocks };

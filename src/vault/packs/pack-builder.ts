@@ -36,6 +36,8 @@ export interface PackBuilderOptions extends PackIdentity {
   frameBytes?: number;
   /** How many blocks will come, when known: saves growing. Not a limit. */
   blocksExpected?: number;
+  /** How many bytes the file will have, when that is known better. Not a limit. */
+  bytesExpected?: number;
 }
 
 /** After so many incompressible frames in a row the next ones are stored raw untried … */
@@ -86,7 +88,8 @@ export class PackBuilder {
     this.#frameBytes = frameBytes;
     const blocks = Math.min(Math.max(blocksExpected, 1), SLOTS_PER_PACK);
     // Half is what most data compresses to; the rest grows if it comes.
-    this.#buffer = new Uint8Array(PACK_HEADER_BYTES + Math.ceil(blocks / (compress ? 2 : 1)) * BLOCK_SIZE + frameBytes);
+    const bytes = options.bytesExpected ?? Math.ceil(blocks / (compress ? 2 : 1)) * BLOCK_SIZE;
+    this.#buffer = new Uint8Array(PACK_HEADER_BYTES + bytes + frameBytes);
     encodeHeader(this.#identity, this.#buffer.subarray(0, PACK_HEADER_BYTES), this.#sealing?.salt);
   }
 
@@ -164,6 +167,39 @@ export class PackBuilder {
     return slot;
   }
 
+  /** Ends the open frame where it is: what comes next shares none with it. */
+  endFrame(): void {
+    assert(this.#checksum === undefined, "a finished pack takes no more blocks");
+    this.#closeFrame();
+  }
+
+  /**
+   * Adds a whole frame of an older file of the pack as it was stored there, without unpacking it: what costs most of a repack.
+   * @param held - the frame's bytes before sealing, copied; the caller has compared their checksum
+   * @param flags - of the older frame
+   * @param fingerprints - one for each slot: also says how many there are
+   * @returns the slot of its first block
+   */
+  addFrame(held: Uint8Array, flags: number, fingerprints: BigUint64Array): number {
+    this.endFrame();
+    const slotCount = fingerprints.length;
+    const rawBytes = slotCount * BLOCK_SIZE;
+    assert(
+      (flags & FRAME_ZSTD) === 0 ? held.length === rawBytes : held.length > 0 && held.length < rawBytes,
+      "a frame is stored raw, or shorter",
+    );
+    assert(slotCount >= 1 && this.#slotCount + slotCount <= SLOTS_PER_PACK, "the frame's slots fit the pack");
+    this.#reserve(held.length);
+    const firstSlot = this.#slotCount;
+    this.#buffer.set(held, this.#end);
+    this.#end += held.length;
+    this.#fingerprints.set(fingerprints, firstSlot);
+    this.#slotCount += slotCount;
+    this.#frameFlags = flags;
+    this.#noteFrame(slotCount);
+    return firstSlot;
+  }
+
   /**
    * Closes the pack; at least one slot must have been added, and none can be any more.
    * @returns the file's bytes, to be given to publish(); they stay the builder's and do not change any more
@@ -204,8 +240,12 @@ export class PackBuilder {
       this.#end = this.#frameStart + compressed.length;
       this.#frameFlags |= FRAME_ZSTD;
     }
+    this.#noteFrame(rawBytes / BLOCK_SIZE);
+  }
+
+  /** Seals the bytes since the last frame, where the vault is encrypted, and enters them in the table. */
+  #noteFrame(slotCount: number): void {
     if (this.#sealing) this.#sealFrame(this.#sealing);
-    const slotCount = rawBytes / BLOCK_SIZE;
     this.#frames.push({
       firstSlot: this.#slotCount - slotCount,
       slotCount,

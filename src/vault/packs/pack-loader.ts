@@ -374,14 +374,28 @@ function decode(table: FrameTable, frame: number, stored: Uint8Array): LoadedFra
   return decodeInto(table, frame, stored, raw) ?? raw;
 }
 
-/** Checks and unpacks one frame. @param raw - as long as the frame's blocks @returns why it can't be */
-function decodeInto(table: FrameTable, frame: number, stored: Uint8Array, raw: Uint8Array): SternwayError | undefined {
+/** Checks one frame's stored bytes. @returns what they hold, decrypted and still compressed, or why they cannot be used */
+export function checkedFrame(table: FrameTable, frame: number, stored: Uint8Array): LoadedFrame {
   if (stored.length < table.storedBytes(frame)) return blockError(table, frame, -1, "its file ends early");
   if (frameChecksum(stored, table.seed, frame) !== table.checksum[frame]) {
     return blockError(table, frame, -1, "its checksum does not match");
   }
-  const held = table.unsealed(frame, stored);
-  if (!held) return blockError(table, frame, -1, "it does not decrypt");
+  return table.unsealed(frame, stored) ?? blockError(table, frame, -1, "it does not decrypt");
+}
+
+/** Checks and unpacks one frame. @param raw - as long as the frame's blocks @returns why it can't be */
+function decodeInto(table: FrameTable, frame: number, stored: Uint8Array, raw: Uint8Array): SternwayError | undefined {
+  const held = checkedFrame(table, frame, stored);
+  return held instanceof Uint8Array ? unpackInto(table, frame, held, raw) : held;
+}
+
+/** Unpacks what {@link checkedFrame} gave. @param raw - as long as the frame's blocks @returns why it can't be */
+export function unpackInto(
+  table: FrameTable,
+  frame: number,
+  held: Uint8Array,
+  raw: Uint8Array,
+): SternwayError | undefined {
   if ((table.flags[frame]! & FRAME_ZSTD) === 0) {
     if (held.length !== raw.length)
       return blockError(table, frame, -1, "a raw frame has another length than its blocks");

@@ -158,6 +158,28 @@ export class PackStore {
   }
 
   /**
+   * Shows the stored bytes of adjacent frames, past the caches and unchecked: for writing a pack anew.
+   * @param frames - of {@link directory} @param end - behind the last frame; together at most {@link POOLED_READ_BYTES_MAX} bytes
+   * @param use - must not keep the bytes, which are fewer where the file ends early
+   * @throws not_found, unavailable
+   */
+  async readStored<Result>(
+    frames: FrameTable,
+    first: number,
+    end: number,
+    use: (stored: Uint8Array) => Result,
+  ): Promise<Result> {
+    const { pack, generation } = frames.identity;
+    const offset = frames.offset[first]!;
+    return await this.#loader.files.readPooled(
+      this.fileName(pack, generation),
+      frames.offset[end]! - offset,
+      offset,
+      use,
+    );
+  }
+
+  /**
    * Reads a whole pack, past the caches, and compares every checksum and every block's fingerprint.
    * @returns the damaged places, none when all is well
    * @throws unavailable: the disk failed in a way that says nothing about the pack

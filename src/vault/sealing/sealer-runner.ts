@@ -2,7 +2,8 @@
  * Who runs the sealer's requests: inline, for simulations, or a worker thread (sealer-thread.ts).
  */
 import type { Disk } from "../../base/disk.ts";
-import { Sealer, type SealerOptions, type SealerRequest, type SealerResult } from "./seal.ts";
+import { Sealer } from "./seal.ts";
+import type { SealerOptions, SealerRequest, SealerResult } from "./sealer-requests.ts";
 
 export interface SealerRunner {
   /** Carries out one request; later ones wait their turn. */

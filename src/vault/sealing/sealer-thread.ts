@@ -42,8 +42,9 @@ self.postMessage({ id: 0, ready: true } satisfies SealerAnswer);
 
 async function answer(call: SealerCall): Promise<void> {
   self.postMessage(await work(call));
-  // A stretch leaves some 100 MiB of buffers behind; the collector of a thread that only waits sees no reason to look for them.
-  Bun.gc(true);
+  // A stretch leaves some 100 MiB of buffers behind; the collector of a thread that only waits sees no reason to look for them. Slices of long
+  // work leave little, and looking would take a good part of their time.
+  if (!call.request.kind.endsWith("-more")) Bun.gc(true);
 }
 
 async function work({ id, request }: SealerCall): Promise<SealerAnswer> {

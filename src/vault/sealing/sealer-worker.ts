@@ -3,7 +3,7 @@
  */
 import type { Disk } from "../../base/disk.ts";
 import { SternwayError, type ErrorKind } from "../../base/errors.ts";
-import type { SealerOptions, SealerRequest, SealerResult } from "./seal.ts";
+import type { SealerOptions, SealerRequest, SealerResult } from "./sealer-requests.ts";
 import type { SealerRunner } from "./sealer-runner.ts";
 
 /** First message to the thread. A key goes to it in this way alone: never by a file, an argument or the environment. */
@@ -72,7 +72,7 @@ export function workerSealer(_disk: Disk, options: SealerOptions): SealerRunner 
     if (answer.ok) call.resolve(answer.result as never);
     else if ("error" in answer)
       call.reject(new SternwayError(answer.error.kind, answer.error.message, answer.error.facts));
-    else call.reject(new Error(`defect in the sealer: ${answer.defect}`));
+    else call.reject(new SternwayError("internal", `a defect in the sealer: ${answer.defect}`));
   });
   worker.addEventListener("error", (event: ErrorEvent) =>
     fail(new Error(`the sealer's thread ended: ${event.message}`)),

@@ -44,6 +44,17 @@ describe("resolveConfig()", () => {
     expect(config.storage.journalFilesMax).toBe(32);
   });
 
+  test("says how much merging and collecting may take of the disk, and when collecting begins by itself", () => {
+    expect(resolved().storage).toMatchObject({
+      mergeBytesPerSecond: 2 ** 26,
+      collectBytesPerSecond: 2 ** 26,
+      collectDroppedShare: 0.125,
+    });
+    const { storage } = resolved('{"storage":{"collectBytesPerSecond":"16MiB","collectDroppedShare":0.5}}');
+    expect(storage).toMatchObject({ collectBytesPerSecond: 2 ** 24, collectDroppedShare: 0.5 });
+    expect(() => resolved('{"storage":{"collectDroppedShare":0}}')).toThrow("collectDroppedShare");
+  });
+
   test("flags beat the environment, the environment beats the file, each key alone", () => {
     const file =
       '{"http":{"listen":"127.0.0.1:1"},"nbd":{"listen":["unix:/a"],"sessionsMax":7},"log":{"level":"warn","format":"json"}}';

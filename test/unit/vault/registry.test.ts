@@ -157,6 +157,45 @@ describe("Registry.apply()", () => {
     expect(() => registry.apply(lsn(4), event)).toThrow(expect.objectContaining({ kind: "corrupt" }));
   });
 
+  describe("of a thinning", () => {
+    const thinned = (horizonLsn: number, ...points: number[]): RegistryEvent => ({
+      kind: "thinned",
+      volume: 1,
+      horizonLsn,
+      points: points.map((at) => ({ lsn: at, time: 0, why: "daily" })),
+      time: 0,
+    });
+    const history: [number, RegistryEvent][] = [
+      [1, created(1, "a", 1)],
+      [20, { kind: "bookmarked", volume: 1, name: "x", lsn: 5, at: 7, time: 8, note: "" }],
+      [21, { kind: "held", volume: 1, name: "h", lsn: 6, at: 7, time: 8, note: "" }],
+      [30, thinned(10, 3)],
+    ];
+
+    test("takes a horizon that stays or moves on, and points that are kept in any way", () => {
+      for (const event of [thinned(10, 3), thinned(10), thinned(25, 3, 5, 6, 10, 24)]) {
+        const registry = folded(history);
+        expect(registry.fits(event)).toBe(true);
+        registry.apply(lsn(40), event);
+        expect(registry.find("a")!.kept!.points.map((point) => point.lsn)).toEqual(
+          event.kind === "thinned" ? event.points.map((point) => point.lsn) : [],
+        );
+      }
+    });
+
+    test("refuses as corrupt what would claim that something is there which was let go", () => {
+      for (const event of [thinned(9, 3), thinned(10, 4), thinned(25, 3, 9)]) {
+        const registry = folded(history);
+        const before = registry.toState();
+        expect(registry.fits(event)).toBe(false);
+        expect(() => registry.apply(lsn(40), event)).toThrow(expect.objectContaining({ kind: "corrupt" }));
+        expect(registry.toState()).toEqual(before);
+      }
+      const removed = folded([...history, [35, { kind: "bookmark-removed", volume: 1, name: "x", time: 9 }]]);
+      expect(removed.fits(thinned(12, 5))).toBe(false);
+    });
+  });
+
   test("toState() and the constructor share nothing with the registry", () => {
     const registry = folded([[1, created(1, "a", 1)]]);
     const state = registry.toState();

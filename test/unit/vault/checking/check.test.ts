@@ -76,6 +76,7 @@ function spoilBlock(world: World, block: number): number {
   world.disk.flipBit(path, at + 5);
   return at;
 }
+import type { LayerRecord } from "../../../../src/vault/manifest.ts";
 
 describe("checkVault() on a whole vault", () => {
   test("finds nothing on a stopped one, and counts what it looked at", async () => {
@@ -270,11 +271,14 @@ describe("checkVault() on a damaged map", () => {
       await fill({ vault, volumes });
       const { manifest } = vault.sealing;
       expect(manifest.layers.length).toBeGreaterThanOrEqual(2);
-      vault.sealing.manifest = { ...manifest, layers: manifest.layers.slice(1) };
+      const pretend = (layers: LayerRecord[]): void => {
+        Object.defineProperty(vault.sealing, "manifest", { configurable: true, value: { ...manifest, layers } });
+      };
+      pretend(manifest.layers.slice(1));
       expect(kinds(await check(vault, { quick: true }))).toContain("layers-gap");
-      vault.sealing.manifest = { ...manifest, layers: manifest.layers.slice(0, -1) };
+      pretend(manifest.layers.slice(0, -1));
       expect(kinds(await check(vault, { quick: true }))).toContain("layers-gap");
-      vault.sealing.manifest = manifest;
+      Reflect.deleteProperty(vault.sealing, "manifest");
       const locate = vault.sealing.locate.bind(vault.sealing);
       vault.sealing.locate = (pack) => (pack === 1 ? undefined : locate(pack));
       const unknown = (await check(vault, { quick: true })).findings.find(

@@ -93,6 +93,22 @@ describe("Vault.collect()", () => {
       await device.close();
     }));
 
+  test("a repacked pack stays quarantined in what is damaged and live of it, and in nothing else", () =>
+    story(20, async ({ bed, a, b }) => {
+      await a.write(0, noise(1, 96), false);
+      await b.write(0, noise(2, 32), false);
+      await bed.vault.seal();
+      const { sealing } = bed.vault;
+      await sealing.perform(() =>
+        Promise.resolve({
+          changes: { quarantine: [{ pack: 1, generation: 0, slots: [{ first: 90, count: 10 }] }] },
+        }),
+      );
+      await bed.volumes.delete("a", { force: true });
+      expect(await bed.vault.collect()).toMatchObject({ packsRepacked: 1 });
+      expect(sealing.manifest.quarantine).toEqual([{ pack: 1, generation: 1, slots: [{ first: 96, count: 4 }] }]);
+    }));
+
   test("expiring history gives the space of what was written over back, and keeps points, bookmarks and the horizon", () =>
     story(3, async ({ bed, a, ...world }) => {
       const at: number[] = [];

@@ -2,10 +2,15 @@ import { describe, expect, test } from "bun:test";
 import { Simulation } from "../../../../src/base/simulation.ts";
 import { Pressure } from "../../../../src/vault/sealing/pressure.ts";
 
-function at(fill: number): { pressure: Pressure; set(fill: number): void; sim: Simulation } {
+function at(fill: number, debt = 0): { pressure: Pressure; set(fill: number, debt?: number): void; sim: Simulation } {
   const sim = new Simulation(1);
-  let now = fill;
-  return { sim, pressure: new Pressure(sim.clock, () => now), set: (next) => (now = next) };
+  let now = { fill, debt };
+  const pressure = new Pressure(
+    sim.clock,
+    () => now.fill,
+    () => now.debt,
+  );
+  return { sim, pressure, set: (nextFill, nextDebt = 0) => (now = { fill: nextFill, debt: nextDebt }) };
 }
 
 describe("Pressure", () => {
@@ -14,6 +19,17 @@ describe("Pressure", () => {
     const seen: string[] = [];
     for (let fill = 0; fill <= 100; fill++) {
       set(fill / 100);
+      const state = `${pressure.effort}${pressure.isSlowing ? " slow" : ""}`;
+      if (seen.at(-1) !== state) seen.push(state);
+    }
+    expect(seen).toEqual(["full", "raw", "raw slow"]);
+  });
+
+  test("keeps the same order when merging falls behind, however empty the journal is", () => {
+    const { pressure, set } = at(0);
+    const seen: string[] = [];
+    for (let debt = 0; debt <= 100; debt++) {
+      set(0, debt / 100);
       const state = `${pressure.effort}${pressure.isSlowing ? " slow" : ""}`;
       if (seen.at(-1) !== state) seen.push(state);
     }
