@@ -115,7 +115,7 @@ export async function publishManifest(
   return hash;
 }
 
-/** @returns undefined for a folder without manifests @throws corrupt: none of them is readable */
+/** @returns undefined for a folder without manifests @throws corrupt: all are damaged; unavailable: none could be read, and not all for that */
 export async function loadNewestManifest(
   disk: Disk,
   dir: string,
@@ -124,14 +124,18 @@ export async function loadNewestManifest(
 ): Promise<LoadedManifest | undefined> {
   const names = (await disk.list(dir)).filter((name) => /^\d{10}$/.test(name)).reverse();
   let damage: string | undefined;
+  let outOfReach: SternwayError | undefined;
   for (const name of names) {
     try {
       return { ...(await loadManifest(disk, `${dir}/${name}`, vault, cipher)), damage };
     } catch (error) {
       if (!isSternwayError(error)) throw error;
       damage ??= error.message;
+      if (error.kind === "unavailable") outOfReach ??= error;
     }
   }
+  // What could not be read is not known to be damaged.
+  if (outOfReach) throw outOfReach;
   if (damage === undefined) return undefined;
   throw new SternwayError("corrupt", `no manifest of the vault is readable: ${damage}`);
 }
