@@ -19,7 +19,7 @@ import { Scrub } from "../../src/vault/scrubbing/scrub.ts";
 import { rotateVaultKey } from "../../src/vault/vault-keys.ts";
 import type { Vault } from "../../src/vault/vault.ts";
 import { horizonOf, isKept, keptPoints } from "../../src/volume/kept-moments.ts";
-import { injectErrors, isUnavailable } from "./faults.ts";
+import { isUnavailable } from "./faults.ts";
 import { asLsn, sizeOf, strandOf, VaultModel } from "./model.ts";
 import { openBed, VAULT_DIR, type Bed } from "./vault-bed.ts";
 import { LawBroken, same, Workload } from "./workload.ts";
@@ -42,8 +42,14 @@ export interface AgeingStats {
 }
 
 export interface AgeingOptions {
-  /** Errors of the disk, in each round but the last. */
-  faults?: boolean;
+  /** Default 5. */
+  rounds?: number;
+  /** Of the clients, a round. Default 220. */
+  operations?: number;
+  /** Default true: rounds but the last end in the middle of something. */
+  crashes?: boolean;
+  /** Plants errors of the disk, in each round but the last, once the vault is open. */
+  faults?: (disk: SimulatedDisk, random: Random) => void;
   /** Bits that turn over in packs at the end. */
   rot?: boolean;
 }
@@ -96,10 +102,11 @@ class AgeingRun {
   }
 
   async run(): Promise<AgeingStats> {
-    for (this.round = 1; this.round <= ROUNDS; this.round++) {
-      const isLast = this.round === ROUNDS;
-      const isFaulty = this.options.faults === true && !isLast;
-      const steps = isLast ? STEPS_MAX : 500 + this.random.below(12_000);
+    const { rounds = ROUNDS, crashes = true, faults } = this.options;
+    for (this.round = 1; this.round <= rounds; this.round++) {
+      const isLast = this.round === rounds;
+      const isFaulty = faults !== undefined && !isLast;
+      const steps = isLast || !crashes ? STEPS_MAX : 500 + this.random.below(12_000);
       const result = await this.sim.runFor(steps, () => this.session(isFaulty));
       if (isLast && !result.done) throw new Error("the last round did not come to its end");
       const next = this.sim.rebooted();
@@ -149,10 +156,14 @@ class AgeingRun {
     this.model.cut(vault.recoveredLsn);
     await this.compare(bed);
     this.model.attach(vault);
-    if (isFaulty) injectErrors(this.disk, this.random);
+    if (isFaulty) this.options.faults?.(this.disk, this.random);
     const mayFail = isFaulty ? { mayFail: isUnavailable } : {};
     const seed = this.random.below(2 ** 31);
-    const workload = new Workload(this.sim, bed, this.model, seed, { operations: 220, clients: 2, ...mayFail });
+    const workload = new Workload(this.sim, bed, this.model, seed, {
+      operations: this.options.operations ?? 220,
+      clients: 2,
+      ...mayFail,
+    });
     let isWorking = true;
     const goesOn = (): boolean => isWorking;
     const working = workload.run().finally(() => {
@@ -191,7 +202,7 @@ class AgeingRun {
   private checkBounds(vault: Vault): void {
     const { memtables } = vault.sealing.versions.current;
     // Where a file cannot be written its groups move to another, beside which it waits for its end.
-    const filesMax = this.options.faults === true ? 2 * JOURNAL_FILES_MAX : JOURNAL_FILES_MAX;
+    const filesMax = this.options.faults ? 2 * JOURNAL_FILES_MAX : JOURNAL_FILES_MAX;
     if (memtables.length > filesMax || vault.sealing.backlog > filesMax)
       throw new LawBroken(`law 9: ${memtables.length} memory maps, ${vault.sealing.backlog} stretches wait`);
   }
@@ -221,7 +232,7 @@ class AgeingRun {
     for (let i = this.random.below(6); i > 0; i--) {
       const { findings } = await scrub.step();
       // What a failing disk does not give is as good as damaged, until it gives it.
-      if (findings.length > 0 && this.options.faults !== true)
+      if (findings.length > 0 && !this.options.faults)
         throw new LawBroken(`law 3: the scrub finds ${findings[0]!.finding.message} where nothing was damaged`);
       this.stats.scrubbed++;
     }
