@@ -39,7 +39,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       groupLingerMs: storage.groupLingerMs,
       pageCacheBytes: storage.pageCacheBytes,
       frameCacheBytes: storage.frameCacheBytes,
-      indexBudgetBytes: storage.fingerprintBudgetBytes,
+      indexBudgetBytes: storage.fingerprintBytesPerTiB,
       reserveBytes: storage.freeSpaceReserveBytes,
       mergeBytesPerSecond: storage.mergeBytesPerSecond,
       collectBytesPerSecond: storage.collectBytesPerSecond,
