@@ -12,6 +12,7 @@ import { publish, readWhole, type Disk } from "../base/disk.ts";
 import { isSternwayError, SternwayError } from "../base/errors.ts";
 import { FILE_SALT_BYTES, notSealedHere, type FileCipher, type VaultCipher } from "../security/cipher.ts";
 import type { ChronicleMeta } from "./chronicles/chronicle-format.ts";
+import { manifestSchema } from "./manifest-schema.ts";
 import type { LayerMeta } from "./layers/layer-format.ts";
 import type { RegistryState } from "./registry.ts";
 
@@ -152,19 +153,26 @@ export async function loadManifest(
   const body = bytes.subarray(HASH_DIGITS + 1);
   if (sha256(body) !== hash) throw new SternwayError("corrupt", `manifest ${path} is damaged: its hash does not fit`);
   const json = cipher ? opened(cipher, path, body) : body;
-  let manifest: Manifest;
+  let manifest: { format?: unknown; vault?: unknown } | null;
   try {
-    manifest = JSON.parse(new TextDecoder().decode(json)) as Manifest;
+    manifest = JSON.parse(new TextDecoder().decode(json)) as typeof manifest;
   } catch (cause) {
     // Its hash fits, so it was written like this: sealed, beside an identity that says that nothing is.
     throw new SternwayError("corrupt", `manifest ${path} cannot be read: it is no JSON`, {}, { cause });
   }
-  if (manifest.format !== 1) {
-    throw new SternwayError("corrupt", `manifest ${path} has format ${String(manifest.format)}; this version reads 1`);
+  if (manifest?.format !== 1) {
+    throw new SternwayError("corrupt", `manifest ${path} has format ${String(manifest?.format)}; this version reads 1`);
   }
   if (manifest.vault !== vault)
-    throw new SternwayError("corrupt", `manifest ${path} belongs to vault ${manifest.vault}`);
-  return { manifest, sha256: hash };
+    throw new SternwayError("corrupt", `manifest ${path} belongs to vault ${String(manifest.vault)}`);
+  const result = manifestSchema.safeParse(manifest);
+  if (!result.success) {
+    const { path: at, message } = result.error.issues[0]!;
+    const where = at.length === 0 ? "" : ` at ${at.join(".")}`;
+    throw new SternwayError("corrupt", `manifest ${path} makes no sense${where}: ${message}`);
+  }
+  // As it was read: members that this version does not know stay.
+  return { manifest: manifest as unknown as Manifest, sha256: hash };
 }
 
 const manifestCipher = (cipher: VaultCipher, number: number, salt: Uint8Array): FileCipher =>
