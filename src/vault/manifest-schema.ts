@@ -10,10 +10,7 @@ const number = z.int().min(1).max(Number.MAX_SAFE_INTEGER);
 const hex16 = z.string().regex(/^[0-9a-f]{16}$/);
 const hash = z.string().regex(/^([0-9a-f]{64})?$/);
 /** Wall times may be anything that a clock was set to. */
-const time = z
-  .number()
-  .min(-(2 ** 53))
-  .max(2 ** 53);
+const time = z.int();
 const shardLists = z.array(z.object({ strand: number, shards: z.array(count) }));
 
 const pack = z.object({
@@ -113,14 +110,21 @@ const registry = z
     "strands and volumes belong to each other",
   );
 
+const areDifferent = (files: readonly { id: number }[]): boolean =>
+  new Set(files.map(({ id }) => id)).size === files.length;
 const ascending = (numbers: readonly number[]): boolean =>
   numbers.every((each, i) => i === 0 || each > numbers[i - 1]!);
+
+/** One after the other and none beyond what is sealed. A gap is for the check to find: what is there can be read. */
+const areApart = (ranges: readonly { firstLsn: number; lastLsn: number }[], sealedLsn: number): boolean =>
+  ranges.every(({ firstLsn, lastLsn }, i) => firstLsn > (ranges[i - 1]?.lastLsn ?? 0) && lastLsn <= sealedLsn);
 
 export const manifestSchema = z
   .object({
     format: z.literal(1),
     vault: z.string(),
-    number: count,
+    /** Ten digits in its name, and some left. */
+    number: z.int().min(0).max(9_000_000_000),
     epoch: count,
     previous: hash,
     sealed: z.object({ lsn: count, fileSequence: count, groupSequence: count, groupChecksum: hex16, wall: time }),
@@ -147,4 +151,15 @@ export const manifestSchema = z
     ({ layers, chronicles, next }) =>
       layers.every((each) => each.id < next.layer) && chronicles.every((each) => each.id < next.chronicle),
     "the next files are new ones",
-  );
+  )
+  .refine(
+    ({ layers, chronicles, sealed }) =>
+      areApart(
+        layers.filter(({ kind }) => kind === "delta"),
+        sealed.lsn,
+      ) &&
+      areApart(chronicles, sealed.lsn) &&
+      layers.every(({ lastLsn }) => lastLsn <= sealed.lsn),
+    "deltas and chronicles follow one another up to what is sealed",
+  )
+  .refine(({ layers, chronicles }) => areDifferent(layers) && areDifferent(chronicles), "each file is named once");
