@@ -92,7 +92,8 @@ export const configSchema = z.strictObject({
       groupLingerMs: z.number().min(0).max(1000).default(5),
       frameCacheBytes: size(4 * 2 ** 20, 2 ** 40, "64MiB"),
       pageCacheBytes: size(4 * 2 ** 20, 2 ** 40, "64MiB"),
-      fingerprintBudgetBytes: size(2 ** 20, 2 ** 40, "256MiB"),
+      /** Memory for finding duplicates, for each TiB of unique data (and at least once); 3 GiB are the most for a vault. */
+      fingerprintBytesPerTiB: size(2 ** 20, 3 * 2 ** 30, "256MiB"),
       /** What merging layers may read and write a second, in each vault, while clients write; more only when it has fallen behind. */
       mergeBytesPerSecond: size(2 ** 20, 2 ** 40, "64MiB"),
       /** What giving back space (collecting) may read and write a second, in each vault, while clients write. */

@@ -40,11 +40,11 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       groupLingerMs: storage.groupLingerMs,
       pageCacheBytes: storage.pageCacheBytes,
       frameCacheBytes: storage.frameCacheBytes,
-      indexBudgetBytes: storage.fingerprintBudgetBytes,
+      indexBudgetBytes: storage.fingerprintBytesPerTiB,
+      reserveBytes: storage.freeSpaceReserveBytes,
       mergeBytesPerSecond: storage.mergeBytesPerSecond,
       collectBytesPerSecond: storage.collectBytesPerSecond,
       collectDroppedShare: storage.collectDroppedShare,
-      reserveBytes: storage.freeSpaceReserveBytes,
       onTrouble(error) {
         // Sealing tries again and again; the first failure and the end of the trouble are what people need to know.
         if (error && !inTrouble) {

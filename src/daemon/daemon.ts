@@ -66,9 +66,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const dir = openDataDir(options.dataDir);
   started.defer(() => dir.lock.release());
   const names = { vaultNaming: (_word: string): string | undefined => undefined };
-  const catalog = discreetCatalog(
-    await openCatalog({ disk: realDisk, dir: dir.path, clock: systemClock }),
-    (word) => names.vaultNaming(word),
+  const catalog = discreetCatalog(await openCatalog({ disk: realDisk, dir: dir.path, clock: systemClock }), (word) =>
+    names.vaultNaming(word),
   );
   started.defer(() => catalog.close());
   const tell: Catalog["addEvent"] = (event) => {

@@ -12,7 +12,6 @@ import type { Config } from "../config/config.ts";
 export const VAULTS_MAX = 16;
 
 const CACHE_BYTES_MIN = 4 * 2 ** 20;
-const INDEX_BYTES_MIN = 2 ** 20;
 /** One fills, one is sealed, two wait. */
 const JOURNAL_FILES_MIN = 4;
 
@@ -25,7 +24,6 @@ export function shareOf(storage: Config["storage"], vaultCount: number): Config[
     ...storage,
     frameCacheBytes: part(storage.frameCacheBytes, CACHE_BYTES_MIN),
     pageCacheBytes: part(storage.pageCacheBytes, CACHE_BYTES_MIN),
-    fingerprintBudgetBytes: part(storage.fingerprintBudgetBytes, INDEX_BYTES_MIN),
     journalFilesMax: part(storage.journalFilesMax, JOURNAL_FILES_MIN),
   };
 }

@@ -494,9 +494,11 @@ export class Journal {
     from.lastGroupSequence = this.groupSequence - 1;
     from.lastGroupChecksum = this.groupChecksum;
     if (this.current === from) this.current = undefined;
-    const to = this.current ?? this.openFile();
+    // What fills already has later LSNs: this group goes before it, into its file, even when that was closed to further groups.
+    const ahead = this.fillingFile === from ? undefined : this.fillingFile;
+    const to = ahead ?? this.current ?? this.openFile();
     if (!to) return this.giveUp(from, cause);
-    this.current = to;
+    if (!to.full) this.current = to;
     const ordinals = new Map([[group.ordinal, to.opened]]);
     group.ordinal = to.opened++;
     if (this.fillingFile === from) {

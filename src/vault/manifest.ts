@@ -12,6 +12,7 @@ import { publish, readWhole, type Disk } from "../base/disk.ts";
 import { isSternwayError, SternwayError } from "../base/errors.ts";
 import { FILE_SALT_BYTES, notSealedHere, type FileCipher, type VaultCipher } from "../security/cipher.ts";
 import type { ChronicleMeta } from "./chronicles/chronicle-format.ts";
+import { manifestSchema } from "./manifest-schema.ts";
 import type { LayerMeta } from "./layers/layer-format.ts";
 import type { RegistryState } from "./registry.ts";
 
@@ -115,7 +116,7 @@ export async function publishManifest(
   return hash;
 }
 
-/** @returns undefined for a folder without manifests @throws corrupt: none of them is readable */
+/** @returns undefined for a folder without manifests @throws corrupt: all are damaged; unavailable: none could be read, and not all for that */
 export async function loadNewestManifest(
   disk: Disk,
   dir: string,
@@ -124,14 +125,18 @@ export async function loadNewestManifest(
 ): Promise<LoadedManifest | undefined> {
   const names = (await disk.list(dir)).filter((name) => /^\d{10}$/.test(name)).reverse();
   let damage: string | undefined;
+  let outOfReach: SternwayError | undefined;
   for (const name of names) {
     try {
       return { ...(await loadManifest(disk, `${dir}/${name}`, vault, cipher)), damage };
     } catch (error) {
       if (!isSternwayError(error)) throw error;
       damage ??= error.message;
+      if (error.kind === "unavailable") outOfReach ??= error;
     }
   }
+  // What could not be read is not known to be damaged.
+  if (outOfReach) throw outOfReach;
   if (damage === undefined) return undefined;
   throw new SternwayError("corrupt", `no manifest of the vault is readable: ${damage}`);
 }
@@ -148,19 +153,26 @@ export async function loadManifest(
   const body = bytes.subarray(HASH_DIGITS + 1);
   if (sha256(body) !== hash) throw new SternwayError("corrupt", `manifest ${path} is damaged: its hash does not fit`);
   const json = cipher ? opened(cipher, path, body) : body;
-  let manifest: Manifest;
+  let manifest: { format?: unknown; vault?: unknown } | null;
   try {
-    manifest = JSON.parse(new TextDecoder().decode(json)) as Manifest;
+    manifest = JSON.parse(new TextDecoder().decode(json)) as typeof manifest;
   } catch (cause) {
     // Its hash fits, so it was written like this: sealed, beside an identity that says that nothing is.
     throw new SternwayError("corrupt", `manifest ${path} cannot be read: it is no JSON`, {}, { cause });
   }
-  if (manifest.format !== 1) {
-    throw new SternwayError("corrupt", `manifest ${path} has format ${String(manifest.format)}; this version reads 1`);
+  if (manifest?.format !== 1) {
+    throw new SternwayError("corrupt", `manifest ${path} has format ${String(manifest?.format)}; this version reads 1`);
   }
   if (manifest.vault !== vault)
-    throw new SternwayError("corrupt", `manifest ${path} belongs to vault ${manifest.vault}`);
-  return { manifest, sha256: hash };
+    throw new SternwayError("corrupt", `manifest ${path} belongs to vault ${String(manifest.vault)}`);
+  const result = manifestSchema.safeParse(manifest);
+  if (!result.success) {
+    const { path: at, message } = result.error.issues[0]!;
+    const where = at.length === 0 ? "" : ` at ${at.join(".")}`;
+    throw new SternwayError("corrupt", `manifest ${path} makes no sense${where}: ${message}`);
+  }
+  // As it was read: members that this version does not know stay.
+  return { manifest: manifest as unknown as Manifest, sha256: hash };
 }
 
 const manifestCipher = (cipher: VaultCipher, number: number, salt: Uint8Array): FileCipher =>

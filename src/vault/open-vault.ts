@@ -61,7 +61,7 @@ export interface VaultOptions {
   frameCacheBytes?: number;
   /** The sealer's own. Default 32 MiB. */
   sealerCacheBytes?: number;
-  /** Default 256 MiB. */
+  /** For each TiB of unique data. Default 256 MiB. */
   indexBudgetBytes?: number;
   /** What merging, thinning and images may read and write a second while clients write, unless merges are overdue. Default 64 MiB. */
   mergeBytesPerSecond?: number;

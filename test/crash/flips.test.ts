@@ -42,7 +42,7 @@ function placesIn({ disk }: RichVault): Place[] {
     const bytes = disk.peek(path)!;
     for (let page = 0; page < bytes.length; page += BLOCK) {
       const isEmpty = !bytes.subarray(page, page + BLOCK).some((byte) => byte !== 0);
-      const skip = isEmpty ? 16 * SKIP : SKIP;
+      const skip = kindOf(path) === "vault.json" ? 1 : isEmpty ? 16 * SKIP : SKIP;
       for (let at = page; at < Math.min(page + BLOCK, bytes.length); at += STRIDE) {
         if (random.below(skip) > 0) continue;
         places.push({ path, offset: at + random.below(Math.min(STRIDE, bytes.length - at)) });

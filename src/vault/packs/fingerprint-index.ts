@@ -12,10 +12,12 @@
  * one look-up in millions meets a stranger, which costs a comparison.
  *
  * It grows by doubling until the budget is reached (while it grows, old and new table exist together: at most 1.5 times the
- * budget for a moment). At the budget it halves its sampling in place instead: from then on it keeps only fingerprints whose
+ * budget for a moment). The budget is given per TiB of unique blocks and counts once for each TiB that has come together, at least
+ * once. At the budget it halves its sampling in place instead: from then on it keeps only fingerprints whose
  * lowest `samplingBits` bits are 0; the rest is found through their neighbours (deduplicator.ts).
  */
 import { assert } from "../../base/assert.ts";
+import { BLOCK_SIZE } from "../../base/units.ts";
 import { blockAddress, packOf } from "../map.ts";
 import { FINGERPRINT_FREED } from "./pack-format.ts";
 
@@ -23,6 +25,9 @@ const ENTRY_BYTES = 12;
 /** Beyond this load, probes grow long: at 0.7 a miss looks at 6 entries on average, at 0.9 at 50. */
 const LOAD_MAX = 0.7;
 const CAPACITY_MIN = 1024;
+/** One ArrayBuffer ends at 4 GiB. */
+const BYTES_MAX = 3 * 2 ** 30;
+const TIB = 2 ** 40;
 const SAMPLING_BITS_MAX = 16;
 
 /** The index's memory: see the file's opening for the entries. */
@@ -34,7 +39,8 @@ export interface IndexTable {
 }
 
 export class FingerprintIndex {
-  readonly #capacityMax: number;
+  readonly #budgetBytes: number;
+  readonly #perBytes: number;
   #words: Uint32Array;
   #capacity: number;
   #count = 0;
@@ -42,14 +48,18 @@ export class FingerprintIndex {
   readonly #scratch = new BigUint64Array(1);
   readonly #halves = new Uint32Array(this.#scratch.buffer);
 
-  /** @param options.budgetBytes - 12 KiB to 3 GiB (one ArrayBuffer ends at 4); default by DESIGN section 4 is 256 MiB per TiB */
-  constructor({ budgetBytes }: { budgetBytes: number }) {
-    this.#capacityMax = Math.floor(budgetBytes / ENTRY_BYTES);
+  /**
+   * @param options.budgetBytes - for each `perBytes` of unique blocks, 12 KiB to 3 GiB; 3 GiB are the most in all
+   * @param options.perBytes - default 1 TiB
+   */
+  constructor({ budgetBytes, perBytes = TIB }: { budgetBytes: number; perBytes?: number }) {
     assert(
-      this.#capacityMax >= CAPACITY_MIN && budgetBytes <= 3 * 2 ** 30,
+      budgetBytes >= CAPACITY_MIN * ENTRY_BYTES && budgetBytes <= BYTES_MAX,
       `an index budget of ${budgetBytes} bytes is 12 KiB to 3 GiB`,
     );
-    this.#capacity = Math.min(CAPACITY_MIN, this.#capacityMax);
+    this.#budgetBytes = budgetBytes;
+    this.#perBytes = perBytes;
+    this.#capacity = CAPACITY_MIN;
     this.#words = new Uint32Array(this.#capacity * 3);
   }
 
@@ -74,7 +84,11 @@ export class FingerprintIndex {
   /** Takes over a snapshot's table, in place of what it knows; it is the index's own from then on. One beyond the budget is put in entry by entry. */
   adopt({ words, count, samplingBits }: IndexTable): void {
     const capacity = words.length / 3;
-    if (capacity <= this.#capacityMax && capacity >= CAPACITY_MIN && count <= capacity * LOAD_MAX) {
+    if (
+      capacity <= this.#capacityFor(count, samplingBits) &&
+      capacity >= CAPACITY_MIN &&
+      count <= capacity * LOAD_MAX
+    ) {
       this.#words = words;
       this.#capacity = capacity;
       this.#count = count;
@@ -175,9 +189,17 @@ export class FingerprintIndex {
     }
   }
 
+  /** Entries that the budget allows for so many, of which each stands for 2^samplingBits unique blocks. */
+  #capacityFor(count: number, samplingBits: number): number {
+    const uniqueBytes = count * 2 ** samplingBits * BLOCK_SIZE;
+    const times = Math.max(1, Math.floor(uniqueBytes / this.#perBytes));
+    return Math.floor(Math.min(this.#budgetBytes * times, BYTES_MAX) / ENTRY_BYTES);
+  }
+
   #makeRoom(): void {
-    if (this.#capacity < this.#capacityMax) {
-      this.#grow();
+    const capacityMax = this.#capacityFor(this.#count, this.#samplingBits);
+    if (this.#capacity < capacityMax) {
+      this.#grow(capacityMax);
       return;
     }
     // Only fingerprints chosen with knowledge of the secret seed survive sixteen halvings; the table is a hint, so dropping it
@@ -193,9 +215,9 @@ export class FingerprintIndex {
     }
   }
 
-  #grow(): void {
+  #grow(capacityMax: number): void {
     const old = this.#words;
-    this.#capacity = Math.min(this.#capacity * 2, this.#capacityMax);
+    this.#capacity = Math.min(this.#capacity * 2, capacityMax);
     this.#words = new Uint32Array(this.#capacity * 3);
     for (let at = 0; at < old.length; at += 3) {
       const second = old[at + 1]!;

@@ -303,7 +303,12 @@ export class LayerSteps {
     const { imageEntriesMin, registry } = this.options;
     const lastLsn = layers.findLast((layer) => layer.kind === "delta")?.lastLsn;
     if (lastLsn === undefined) return;
-    const due = dueImages(layers, imageEntriesMin).filter((shard) => !this.damagedShards.has(shardKey(shard)));
+    const needs = this.options.needs();
+    // An image from which no needed read would start goes at once, and would be due again.
+    const isUseful = (strand: number): boolean => (needs.get(strand)?.from ?? Infinity) <= lastLsn;
+    const due = dueImages(layers, imageEntriesMin).filter(
+      (shard) => isUseful(shard.strand) && !this.damagedShards.has(shardKey(shard)),
+    );
     const some = this.isImageByImage ? due.slice(0, 1) : due;
     if (some.length === 0) return;
     const shards = some.map(({ strand, shard }) => ({

@@ -492,10 +492,12 @@ describe("Vaults", () => {
 test("shareOf() divides what is configured evenly, down to what a vault cannot do without", async () => {
   for (const count of [1, 2, 3, 16]) {
     const share = shareOf(storage, count);
-    for (const key of ["frameCacheBytes", "pageCacheBytes", "fingerprintBudgetBytes"] as const) {
+    for (const key of ["frameCacheBytes", "pageCacheBytes"] as const) {
       expect(share[key] * count).toBeLessThanOrEqual(storage[key]);
     }
     expect(share.journalFileBytes).toBe(storage.journalFileBytes);
+    // Goes by what each vault holds.
+    expect(share.fingerprintBytesPerTiB).toBe(storage.fingerprintBytesPerTiB);
   }
   expect(shareOf(storage, 1)).toEqual(storage);
   expect(shareOf(storage, 16).journalFilesMax).toBe(4);

@@ -23,6 +23,25 @@ test("FingerprintIndex finds what was inserted, the newest address of it, and no
   expect(randomFingerprints(100_000, 2).filter((value) => index.lookup(value) !== 0).length).toBe(0);
 });
 
+test("FingerprintIndex may use its budget once more for each further unit of unique blocks, and samples no further meanwhile", () => {
+  // Six bytes in a hundred of what all would take.
+  const perBytes = 2 ** 20 * 4096;
+  const index = new FingerprintIndex({ budgetBytes: 2 ** 20 * 12 * 0.06, perBytes });
+  const random = seededRandom(5);
+  const bytes = new DataView(new ArrayBuffer(8));
+  const bits: number[] = [];
+  for (let unit = 1; unit <= 10; unit++) {
+    for (let i = 0; i < 2 ** 20; i++) {
+      bytes.setUint32(0, random.below(2 ** 32));
+      bytes.setUint32(4, random.below(2 ** 32));
+      index.insert(bytes.getBigUint64(0), 1 + (unit - 1) * 2 ** 20 + i);
+    }
+    bits.push(index.samplingBits);
+    expect(index.bytes).toBeLessThanOrEqual(2 ** 20 * 12 * 0.06 * unit);
+  }
+  expect(bits.at(-1)! - bits[0]!).toBeLessThanOrEqual(1);
+});
+
 test("FingerprintIndex stays within its budget by halving its sampling, and keeps every sampled fingerprint", () => {
   const budgetBytes = 100_000;
   const index = new FingerprintIndex({ budgetBytes });
