@@ -10,7 +10,15 @@ describe("all laws", () => {
   forSeeds("hold where packs rot at the end", 20, [], (seed) => ageingRun(seed, { rot: true }));
 });
 
-test("a run goes through all that it is about", async () => {
-  const first = await ageingRun(3, { rot: true });
-  for (const count of Object.values({ ...first, refused: 1, rotten: 1 })) expect(count).toBeGreaterThan(0);
+test("the runs go through all that they are about", async () => {
+  const total: Record<string, number> = {};
+  // Encrypted ones, for the keeper of keys.
+  for (const seed of [3, 6, 9, 12]) {
+    const stats = { ...(await ageingRun(seed, { rot: true })) };
+    for (const [what, count] of Object.entries(stats)) total[what] = (total[what] ?? 0) + count;
+  }
+  for (const [what, count] of Object.entries(total)) {
+    // Without faults nothing is refused, and rot may be repaired before anybody meets it.
+    if (what !== "refused" && what !== "rotten") expect(count, what).toBeGreaterThan(0);
+  }
 }, 60_000);

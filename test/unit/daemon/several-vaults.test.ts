@@ -115,7 +115,7 @@ test("checkStopped() opens encrypted vaults by the key that it is given, refuses
   const locked = expect.objectContaining({ line: "finding", severity: "warning", subject: "vault pay" });
   const [without, right] = [await check(), await check("open sesame")];
   expect(without).toContainEqual(locked);
-  const inside = (): string[] => readdirSync(dir, { recursive: true }).map(String).sort();
+  const inside = (): string[] => readdirSync(join(dir, "vaults"), { recursive: true }).map(String).sort();
   const before = inside();
   await expect(check("open says me")).rejects.toMatchObject({ kind: "denied" });
   expect(inside()).toEqual(before);
