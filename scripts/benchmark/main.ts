@@ -14,6 +14,7 @@ import { runIngestPart } from "./ingest-part.ts";
 import { runMomentsPart } from "./moments-part.ts";
 import { runNbdPart } from "./nbd-part.ts";
 import { describeMachine, stopAllServers } from "./process.ts";
+import { runTiersPart } from "./tiers-part.ts";
 import { formatTables, summarize, type Sample, type Unit } from "./table.ts";
 
 const USAGE = `Usage: scripts/bench [options]
@@ -21,7 +22,7 @@ const USAGE = `Usage: scripts/bench [options]
 Measures Sternway beside qemu-nbd, nbdkit, restic, borg and qemu-img, and prints Markdown tables:
 median (min…max) of the rounds, then how many times better Sternway is than each peer.
 
-  --only PARTS    some of nbd, ingest, dedup, moments, memory, ageing, encryption (comma-separated);
+  --only PARTS    some of nbd, ingest, dedup, moments, memory, ageing, encryption, tiers (comma-separated);
                   default all
                   (what is stored is measured with ingest, memory with nbd)
   --rounds N      rounds of each measurement, default 3
@@ -33,7 +34,7 @@ median (min…max) of the rounds, then how many times better Sternway is than ea
   --help
 `;
 
-const PARTS = ["nbd", "ingest", "dedup", "moments", "memory", "ageing", "encryption"] as const;
+const PARTS = ["nbd", "ingest", "dedup", "moments", "memory", "ageing", "encryption", "tiers"] as const;
 type Part = (typeof PARTS)[number];
 
 /** What the parts share: the options of this run, and where measurements go. */
@@ -112,6 +113,7 @@ async function runParts(): Promise<void> {
   if (only.includes("moments")) await runMomentsPart(bench);
   if (only.includes("ageing")) await runAgeingPart(bench);
   if (only.includes("encryption")) await runEncryptionPart(bench);
+  if (only.includes("tiers")) await runTiersPart(bench);
 }
 
 // A second interrupt must still be able to end a clean-up that hangs.

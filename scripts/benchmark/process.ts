@@ -74,7 +74,7 @@ export function memoryOf(pid: number): MemoryUse {
 }
 
 /** Processor seconds a process has used, over all its threads; 100 ticks a second on every Linux this runs on. */
-function processorSeconds(pid: number): number {
+export function processorSecondsOf(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
   // The second field is the command in parentheses and may hold spaces.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
@@ -88,10 +88,10 @@ function processorSeconds(pid: number): number {
  */
 export async function settle(pid: number, secondsMax = 120): Promise<number> {
   const started = performance.now();
-  let before = processorSeconds(pid);
+  let before = processorSecondsOf(pid);
   while ((performance.now() - started) / 1000 < secondsMax) {
     await Bun.sleep(500);
-    const now = processorSeconds(pid);
+    const now = processorSecondsOf(pid);
     if (now - before < 0.015) break;
     before = now;
   }

@@ -14,7 +14,7 @@ export interface Sample {
 }
 
 /** `rate` units are better when higher; all others when lower. */
-export type Unit = "iops" | "MB/s" | "ms" | "s" | "MiB";
+export type Unit = "iops" | "MB/s" | "ms" | "s" | "MiB" | "s/GB" | "requests" | "requests/GB" | "ratio";
 
 export interface Cell {
   contender: string;
@@ -31,7 +31,17 @@ export interface Row {
   cells: Cell[];
 }
 
-const BETTER_WHEN_HIGHER: Record<Unit, boolean> = { iops: true, "MB/s": true, ms: false, s: false, MiB: false };
+const BETTER_WHEN_HIGHER: Record<Unit, boolean> = {
+  iops: true,
+  "MB/s": true,
+  ms: false,
+  s: false,
+  MiB: false,
+  "s/GB": false,
+  requests: false,
+  "requests/GB": false,
+  ratio: false,
+};
 
 function median(sorted: readonly number[]): number {
   const middle = Math.floor(sorted.length / 2);

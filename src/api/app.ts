@@ -10,13 +10,26 @@ import { guard } from "./guard.ts";
 import { registerHistoryRoutes } from "./history-routes.ts";
 import { registerImageRoutes } from "./image-routes.ts";
 import { allowedMethods, failedValidation, problemResponse, unknownRoute } from "./problems.ts";
+import { registerReceivedRoutes } from "./received-routes.ts";
 import { registerScrubRoutes } from "./scrub-routes.ts";
 import { registerRetentionRoutes } from "./retention-routes.ts";
+import { registerTierRoutes } from "./tier-routes.ts";
 import { registerTimelineRoutes } from "./timeline-routes.ts";
 import { registerVaultRoutes } from "./vault-routes.ts";
 import { registerVolumeRoutes } from "./volume-routes.ts";
 
-export type { ApiContext, ApiEnv, Appliance, RetentionAdmin, ScrubAdmin, VaultAdmin } from "./appliance.ts";
+export type {
+  ApiContext,
+  ApiEnv,
+  Appliance,
+  ReceivedAdmin,
+  RetentionAdmin,
+  ScrubAdmin,
+  TierAdmin,
+  VaultAdmin,
+} from "./appliance.ts";
+export { listenPeers } from "./peer-server.ts";
+export type { OpenObject, PeerPlaces, ReceivedPlace } from "./peer-places.ts";
 export { listenHttp, type HttpAddress, type HttpListener } from "./http-server.ts";
 
 /** Answers one request. Never rejects. */
@@ -32,6 +45,8 @@ export function createApi(context: ApiContext): Answer {
   registerHistoryRoutes(app, context);
   registerRetentionRoutes(app, context);
   registerVaultRoutes(app, context);
+  registerTierRoutes(app, context);
+  registerReceivedRoutes(app, context);
   registerApplianceRoutes(app, context);
   registerScrubRoutes(app, context);
   // Answered by the route of GET; registered so that the document lists it.

@@ -1,19 +1,26 @@
 /** What the API needs besides volumes; the daemon implements it. */
 import type { Catalog } from "../catalog/catalog.ts";
 import type {
+  AddTier,
   CheckLine,
   CheckRequest,
   DiskList,
   GcRequest,
   GcRunLine,
   Health,
+  OpenVault,
   ScrubLine,
   ScrubRequest,
   ScrubStatus,
+  SyncLine,
   VaultKey,
   VaultStatus,
+  WireReceivedList,
+  WireReceivedToken,
+  WireTier,
   WireVault,
   WireVaultSpace,
+  WireVerifyLine,
 } from "../contract/contract.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
@@ -24,6 +31,8 @@ export interface Appliance {
   /** Of the vault `default`. @throws unavailable: it is not open */
   vault(): Promise<VaultStatus>;
   vaults: VaultAdmin;
+  tiers: TierAdmin;
+  received: ReceivedAdmin;
   scrub: ScrubAdmin;
   retention: RetentionAdmin;
   disks(): Promise<DiskList>;
@@ -32,6 +41,44 @@ export interface Appliance {
    * @throws conflict: another check runs; not_found: no such volume
    */
   check(request: CheckRequest, signal: AbortSignal): AsyncIterable<Exclude<CheckLine, { line: "failed" }>>;
+}
+
+/** Every method throws not_found for an unknown vault, and why it is closed for one that is. */
+export interface TierAdmin {
+  list(vault: string): WireTier[];
+  /** @throws conflict: the name is taken, or the place belongs to somebody else; invalid, denied, unavailable: why it cannot be a tier */
+  add(vault: string, tier: AddTier): Promise<WireTier>;
+  /** @throws not_found: no such tier */
+  remove(vault: string, tier: string): Promise<void>;
+  /** Ends with a line `end` when all tiers, or the one, have everything written before. Aborting the signal stops the waiting. */
+  sync(
+    vault: string,
+    tier: string | undefined,
+    signal: AbortSignal,
+  ): AsyncGenerator<Exclude<SyncLine, { line: "failed" }>, void, undefined>;
+  verify(
+    vault: string,
+    tier: string,
+    repair: boolean,
+    signal: AbortSignal,
+  ): AsyncGenerator<Exclude<WireVerifyLine, { line: "failed" }>, void, undefined>;
+  /** @throws conflict: the name is taken; invalid: the place holds no vault; denied: a key or credentials are wrong or missing */
+  open(request: OpenVault): Promise<WireVault>;
+  /** @throws conflict: it is written to here already, or was not opened from a tier */
+  takeOver(vault: string, key: VaultKey | undefined): Promise<WireVault>;
+  /** @throws conflict: it was not opened from a tier for reading */
+  refresh(vault: string, key: VaultKey | undefined): Promise<WireVault>;
+}
+
+/** Places kept for other appliances. Every method throws why they cannot be had, and not_found for an unknown one. */
+export interface ReceivedAdmin {
+  list(): Promise<WireReceivedList>;
+  /** @returns its token, which is kept nowhere @throws conflict: there is one */
+  add(name: string, quotaBytes: number | undefined): Promise<WireReceivedToken>;
+  /** Another token; the old one is refused at once. */
+  renew(name: string): Promise<WireReceivedToken>;
+  /** Deletes it with all that it keeps. */
+  remove(name: string): Promise<void>;
 }
 
 export interface RetentionAdmin {

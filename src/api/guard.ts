@@ -50,3 +50,9 @@ function isLoopbackHost(host: string): boolean {
   const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]+))(?::\d{1,5})?$/.exec(host);
   return match !== null && isLoopback((match[1] ?? match[2] ?? "").toLowerCase());
 }
+
+/** @throws denied over TCP: any program of this machine can come that way, and listen on it */
+export function controlOnly(env: ApiEnv["Bindings"], what: string): void {
+  if (env.via === "control") return;
+  throw new SternwayError("denied", `${what} is for the control socket alone: use the command \`sternway\``);
+}

@@ -54,7 +54,8 @@ export async function listenHttp(address: HttpAddress, answer: Answer, log: Log)
   };
 }
 
-function listening(server: Server, address: HttpAddress): Promise<void> {
+/** Resolves when it listens. @throws unavailable, with facts.code */
+export function listening(server: Server, address: HttpAddress): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", (cause: NodeJS.ErrnoException) => {
       const where = address.kind === "unix" ? address.path : `${address.host}:${address.port}`;
@@ -66,7 +67,8 @@ function listening(server: Server, address: HttpAddress): Promise<void> {
   });
 }
 
-function boundAddress(server: Server, wanted: HttpAddress): HttpAddress {
+/** As it listens: with the port that the system chose for 0. */
+export function boundAddress(server: Server, wanted: HttpAddress): HttpAddress {
   const bound = server.address();
   return wanted.kind === "tcp" && typeof bound === "object" && bound ? { ...wanted, port: bound.port } : wanted;
 }
@@ -138,7 +140,8 @@ function readBody(incoming: IncomingMessage): Promise<Uint8Array> {
   });
 }
 
-async function send(response: Response, outgoing: ServerResponse, method: string): Promise<void> {
+/** Sends an answer as fast as the client takes it. @throws unavailable: the client went away; what the body throws */
+export async function send(response: Response, outgoing: ServerResponse, method: string): Promise<void> {
   outgoing.writeHead(response.status, Object.fromEntries(response.headers));
   if (!response.body || method === "HEAD") {
     await response.body?.cancel();

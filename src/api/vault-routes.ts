@@ -3,6 +3,7 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import { SternwayError } from "../base/errors.ts";
 import { routes } from "../contract/contract.ts";
 import type { ApiContext, ApiEnv } from "./appliance.ts";
+import { controlOnly } from "./guard.ts";
 import { recordEvent } from "./record.ts";
 
 export function registerVaultRoutes(app: OpenAPIHono<ApiEnv>, context: ApiContext): void {
@@ -69,10 +70,4 @@ export function registerVaultRoutes(app: OpenAPIHono<ApiEnv>, context: ApiContex
     tell("warning", "vault-forgotten", name, `vault ${name} is gone and was struck off the list`);
     return c.body(null, 204);
   });
-}
-
-/** @throws denied over TCP: any program of this machine can come that way, and listen on it */
-function controlOnly(env: ApiEnv["Bindings"], what: string): void {
-  if (env.via === "control") return;
-  throw new SternwayError("denied", `${what} is for the control socket alone: use \`sternway vault\``);
 }

@@ -38,6 +38,8 @@ export interface Disk {
   mkdir(dir: string): Promise<void>;
   /** Replaces `to` atomically. Durable after syncDir of the directory. */
   rename(from: string, to: string): Promise<void>;
+  /** Gives a file a second name, if nothing has that. Durable after syncDir of its directory. @throws conflict: `to` exists; nothing has changed */
+  link(from: string, to: string): Promise<void>;
   /** Fine if the file does not exist. Durable after syncDir of the directory. */
   remove(path: string): Promise<void>;
   syncDir(dir: string): Promise<void>;

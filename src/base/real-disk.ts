@@ -84,6 +84,10 @@ export class RealDisk implements Disk {
     await call<void>("rename", from, (done) => fs.rename(from, to, done));
   }
 
+  async link(from: string, to: string): Promise<void> {
+    await call<void>("link", to, (done) => fs.link(from, to, done));
+  }
+
   async remove(path: string): Promise<void> {
     try {
       await call<void>("remove", path, (done) => fs.unlink(path, done));

@@ -226,6 +226,10 @@ export class SimulatedDisk implements Disk {
     return this.#change({ op: "rename", path: from, to });
   }
 
+  link(from: string, to: string): Promise<void> {
+    return this.#change({ op: "link", path: from, to });
+  }
+
   remove(path: string): Promise<void> {
     return this.#change({ op: "remove", path });
   }
@@ -253,7 +257,7 @@ export class SimulatedDisk implements Disk {
   #change<T>(change: TreeChange, then?: () => T): Promise<T | undefined> {
     if (this.#simulation.stopped) return new Promise(() => {});
     this.#changesInFlight.add(change);
-    const to = change.op === "rename" ? { to: change.to } : {};
+    const to = "to" in change ? { to: change.to } : {};
     return this.#perform(
       { operation: change.op, path: change.path, ...to },
       (effect) => {

@@ -19,6 +19,7 @@ export type DiskOperation =
   | "sizeOf"
   | "mkdir"
   | "rename"
+  | "link"
   | "remove"
   | "syncDir"
   | "space";

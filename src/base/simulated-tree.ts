@@ -17,7 +17,8 @@ export type TreeChange =
   | { op: "create"; path: string }
   | { op: "mkdir"; path: string }
   | { op: "remove"; path: string }
-  | { op: "rename"; path: string; to: string };
+  | { op: "rename"; path: string; to: string }
+  | { op: "link"; path: string; to: string };
 
 type Node = FileNode | DirNode;
 
@@ -107,6 +108,11 @@ export class SimulatedTree {
       }
       case "rename":
         return this.#rename(change.path, change.to);
+      case "link": {
+        const node = this.file(change.path, "link");
+        if (this.#find(change.to, "link") !== undefined) throw diskError("EEXIST", "link", change.to);
+        return this.#edit([this.#place(change.to, "link", node)]);
+      }
     }
   }
 

@@ -5,7 +5,7 @@ import type { Micros } from "../base/units.ts";
 import { jobs, NEXT_ID } from "./schema.ts";
 
 export type Job = typeof jobs.$inferSelect;
-export type JobKind = "check" | "gc" | "scrub" | "import" | "restore" | "rollback";
+export type JobKind = "check" | "gc" | "scrub" | "verify-tier" | "import" | "restore" | "rollback";
 
 /** Older ones are forgotten: a page of the console shows a hundred, a year of daily checks is 365. */
 const JOBS_MAX = 10_000;

@@ -7,7 +7,7 @@ import { examples, invocation, type Context, type Invocation } from "./context.t
 import { readPassphrase } from "./secret.ts";
 import { interruptible } from "./terminal.ts";
 import { count } from "./text.ts";
-import { givenKey, type KeyOptions } from "./vault.ts";
+import { givenKey, type KeyOptions } from "./vault-key-options.ts";
 
 export function registerCheck(program: Command, context: Context): void {
   examples(

@@ -12,6 +12,8 @@ import type { Terminal } from "./terminal.ts";
 export interface ServeAddresses {
   control: string;
   http?: string;
+  /** Where other appliances come; absent: nowhere. */
+  peers?: string;
   nbd: string[];
 }
 

@@ -36,6 +36,7 @@ export function registerServe(program: Command, context: Context): void {
             ["control", addresses.control],
             ...addresses.nbd.map((address): [string, string] => ["blocks (NBD)", address]),
             ["HTTP", addresses.http ?? "off"],
+            ["peers", addresses.peers ?? "off"],
           ];
           run.print({ dataDir, ...addresses }, `Sternway serves ${dataDir}\n${facts(lines)}`);
         };

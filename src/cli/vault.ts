@@ -1,5 +1,4 @@
-/** `sternway vault create|list|show|space|lock|unlock|delete|forget` */
-import { resolve } from "node:path";
+/** `sternway vault create|list|show|space|lock|unlock|delete|forget`; the rest is in vault-open.ts and vault-key.ts. */
 import type { Command } from "commander";
 import { SternwayError } from "../base/errors.ts";
 import { formatSize } from "../base/units.ts";
@@ -8,19 +7,14 @@ import { examples, invocation, type Context } from "./context.ts";
 import { readNewPassphrase, readPassphrase } from "./secret.ts";
 import { count, facts, table } from "./text.ts";
 import { registerVaultKey } from "./vault-key.ts";
-
-export interface KeyOptions {
-  keyFile?: string;
-  passphrase?: boolean;
-}
-
-const KEY_FILE = ["--key-file <path>", "a file that holds the key; the daemon reads it"] as const;
-const PASSPHRASE = ["--passphrase", "ask for a passphrase, or read it as one line of standard input"] as const;
+import { givenKey, KEY_FILE, PASSPHRASE, type KeyOptions } from "./vault-key-options.ts";
+import { registerVaultOpen } from "./vault-open.ts";
 
 export function registerVault(program: Command, context: Context): void {
   const vault = program
     .command("vault")
-    .description("create, list, show, lock, unlock and delete vaults; change their keys");
+    .description("create, list, show, lock, unlock and delete vaults; open them from tiers; change their keys");
+  registerVaultOpen(vault, context);
   registerVaultKey(vault, context);
 
   examples(
@@ -162,16 +156,6 @@ function newKey(options: KeyOptions & { encrypt?: boolean }): VaultKey | undefin
     throw new SternwayError("invalid", "a key is for an encrypted vault: add --encrypt");
   }
   return key;
-}
-
-/** The key that a command's options give; a passphrase is asked for. @throws invalid */
-export function givenKey(options: KeyOptions, ask: (prompt: string) => string): VaultKey | undefined {
-  if (options.keyFile !== undefined && options.passphrase === true) {
-    throw new SternwayError("invalid", "--key-file and --passphrase are two ways: choose one");
-  }
-  // The daemon runs in a folder of its own.
-  if (options.keyFile !== undefined) return { keyFile: resolve(options.keyFile) };
-  return options.passphrase === true ? { passphrase: ask("Passphrase: ") } : undefined;
 }
 
 function vaultTable(vaults: readonly WireVault[]): string {

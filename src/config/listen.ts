@@ -1,6 +1,8 @@
 /** Addresses to listen on, as text: `unix:PATH`, `HOST:PORT`, `[IPV6]:PORT`. */
 
 export type NbdListen = { kind: "unix"; path: string } | { kind: "tcp"; host: string; port: number };
+/** Where other appliances come. */
+export type PeerListen = { kind: "off" } | { kind: "tcp"; host: string; port: number };
 export type HttpListen = { kind: "off" } | { kind: "tcp"; host: string; port: number };
 
 /** sun_path holds 108 bytes with the final zero (unix(7)). */
@@ -31,6 +33,12 @@ export function parseHttpListen(text: string): HttpListen | { error: string } {
     };
   }
   return tcp;
+}
+
+/** On any address: it takes nothing without TLS and a token. */
+export function parsePeerListen(text: string): PeerListen | { error: string } {
+  if (text === "off") return { kind: "off" };
+  return parseHostPort(text) ?? { error: `is ${quoted(text)}, but must be HOST:PORT, [IPV6]:PORT or off` };
 }
 
 function parseHostPort(text: string): { kind: "tcp"; host: string; port: number } | undefined {

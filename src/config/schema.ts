@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { parseSize } from "../base/units.ts";
-import { parseHttpListen, parseNbdListen } from "./listen.ts";
+import { parseHttpListen, parseNbdListen, parsePeerListen } from "./listen.ts";
 
 /** A size within a range, as a number of bytes or as people write it. */
 function size(minBytes: number, maxBytes: number, defaultText: string) {
@@ -78,6 +78,14 @@ export const configSchema = z.strictObject({
     .strictObject({
       /** Loopback only; `off` leaves the control socket alone. */
       listen: readBy(parseHttpListen).prefault("127.0.0.1:7480"),
+    })
+    .prefault({}),
+  peers: z
+    .strictObject({
+      /** Where other appliances bring what they keep here, over HTTPS and with a token; `off`: nowhere. */
+      listen: readBy(parsePeerListen).prefault("off"),
+      /** Their connections at a time; a further one is turned away. */
+      connectionsMax: z.int().min(1).max(1024).default(64),
     })
     .prefault({}),
   storage: z

@@ -21,6 +21,8 @@ import {
   type GcRequest,
   type WirePolicy,
 } from "./retention.ts";
+import { syncLineSchema, tierListSchema, tierSchema, verifyLineSchema, type AddTier, type OpenVault } from "./tiers.ts";
+import { receivedListSchema, receivedTokenSchema } from "./received.ts";
 import { flushPointListSchema, timelineSchema } from "./timeline.ts";
 import { send, sendForJson, sendForLines, type ClientTarget } from "./transport.ts";
 import { resolvedMomentSchema } from "./fields.ts";
@@ -84,6 +86,45 @@ export function createClient(target: ClientTarget) {
     async forgetVault(name: string): Promise<void> {
       await send(target, { method: "DELETE", path: vaultPath(name) });
     },
+    tiers: async (vault: string) =>
+      (await sendForJson(target, { method: "GET", path: `${vaultPath(vault)}/tiers` }, tierListSchema)).tiers,
+    addTier: (vault: string, tier: AddTier) =>
+      sendForJson(target, { method: "POST", path: `${vaultPath(vault)}/tiers`, body: tier }, tierSchema),
+    async removeTier(vault: string, tier: string): Promise<void> {
+      await send(target, { method: "DELETE", path: `${vaultPath(vault)}/tiers/${encodeURIComponent(tier)}` });
+    },
+    /** Lines of how far tiers are, then `end`. Leaving the loop stops the waiting, not the copying. */
+    syncTiers: (vault: string, request: { tier?: string } = {}, signal?: AbortSignal) =>
+      sendForLines(
+        target,
+        { method: "POST", path: `${vaultPath(vault)}/tiers/sync`, body: request, signal },
+        syncLineSchema,
+      ),
+    verifyTier: (vault: string, tier: string, request: { repair?: boolean } = {}, signal?: AbortSignal) =>
+      sendForLines(
+        target,
+        {
+          method: "POST",
+          path: `${vaultPath(vault)}/tiers/${encodeURIComponent(tier)}/verify`,
+          body: request,
+          signal,
+        },
+        verifyLineSchema,
+      ),
+    openVaultFrom: (request: OpenVault) =>
+      sendForJson(target, { method: "POST", path: "/v1/vaults/open", body: request }, vaultSchema),
+    takeOverVault: (name: string, key?: VaultKey) =>
+      sendForJson(
+        target,
+        { method: "POST", path: `${vaultPath(name)}/take-over`, body: key === undefined ? {} : { key } },
+        vaultSchema,
+      ),
+    refreshVault: (name: string, key?: VaultKey) =>
+      sendForJson(
+        target,
+        { method: "POST", path: `${vaultPath(name)}/refresh`, body: key === undefined ? {} : { key } },
+        vaultSchema,
+      ),
     disks: () => sendForJson(target, { method: "GET", path: "/v1/disks" }, diskListSchema),
     jobs: (page: Page = {}) =>
       sendForJson(target, { method: "GET", path: "/v1/jobs", query: { ...page } }, jobListSchema),
@@ -96,6 +137,24 @@ export function createClient(target: ClientTarget) {
     /** Lines of progress, findings and repairs, then `end`. Leaving the loop stops it after the object at hand. */
     scrub: (request: ScrubRequest = {}, signal?: AbortSignal) =>
       sendForLines(target, { method: "POST", path: "/v1/scrub", body: request, signal }, scrubLineSchema),
+
+    /** The places kept for other appliances. */
+    received: () => sendForJson(target, { method: "GET", path: "/v1/received" }, receivedListSchema),
+    addReceived: (name: string, quotaBytes?: number) =>
+      sendForJson(
+        target,
+        { method: "POST", path: "/v1/received", body: { name, ...(quotaBytes === undefined ? {} : { quotaBytes }) } },
+        receivedTokenSchema,
+      ),
+    renewReceived: (name: string) =>
+      sendForJson(
+        target,
+        { method: "POST", path: `/v1/received/${encodeURIComponent(name)}/token` },
+        receivedTokenSchema,
+      ),
+    async removeReceived(name: string): Promise<void> {
+      await send(target, { method: "DELETE", path: `/v1/received/${encodeURIComponent(name)}` });
+    },
 
     volumes: async () => (await sendForJson(target, { method: "GET", path: "/v1/volumes" }, volumeListSchema)).volumes,
     volume: (name: string) => sendForJson(target, { method: "GET", path: volumePath(name) }, volumeSchema),

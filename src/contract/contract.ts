@@ -6,8 +6,10 @@
 import * as appliance from "./appliance.ts";
 import * as history from "./history.ts";
 import * as image from "./image.ts";
+import * as received from "./received.ts";
 import * as retention from "./retention.ts";
 import * as scrub from "./scrub.ts";
+import * as tiers from "./tiers.ts";
 import * as timeline from "./timeline.ts";
 import * as vaults from "./vaults.ts";
 import * as volumes from "./volumes.ts";
@@ -52,6 +54,18 @@ export const routes = {
   deleteVault: vaults.deleteVault,
   unlockVault: vaults.unlockVault,
   forgetVault: vaults.forgetVault,
+  listTiers: tiers.listTiers,
+  addTier: tiers.addTier,
+  removeTier: tiers.removeTier,
+  syncTiers: tiers.syncTiers,
+  verifyTier: tiers.verifyTier,
+  openVaultFrom: tiers.openVaultFrom,
+  takeOverVault: tiers.takeOverVault,
+  refreshVault: tiers.refreshVault,
+  listReceived: received.listReceived,
+  addReceived: received.addReceived,
+  renewReceived: received.renewReceived,
+  removeReceived: received.removeReceived,
   startCheck: appliance.startCheck,
   getScrub: scrub.getScrub,
   startScrub: scrub.startScrub,
@@ -70,6 +84,8 @@ export { IMAGE_LSN_HEADER, IMAGE_TIME_HEADER, type ExtentLine } from "./image.ts
 export type { ScrubLine, ScrubRequest, ScrubStatus, VaultScrub } from "./scrub.ts";
 export { type DiffLine, type WireBookmark } from "./history.ts";
 export type { GcLine, GcRequest, GcRunLine, WireHold, WirePlan, WirePolicy, WireRetention } from "./retention.ts";
+export type { WireReceived, WireReceivedList, WireReceivedToken } from "./received.ts";
 export { PAGE_DEFAULT } from "./appliance.ts";
 export type { CheckLine, CheckRequest, DiskList, Health, VaultStatus } from "./appliance.ts";
+export type { AddTier, OpenVault, SyncLine, WireTier, WireVerifyLine } from "./tiers.ts";
 export type { VaultKey, WireVault, WireVaultSpace } from "./vaults.ts";

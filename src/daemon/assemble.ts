@@ -2,18 +2,23 @@
  * The real engine: one vault with its volumes, as the daemon and the check of a stopped vault need it. The one place that
  * knows which of the vault's options the configuration sets.
  */
+import { hostname } from "node:os";
 import { systemClock } from "../base/clock.ts";
 import { realDisk } from "../base/real-disk.ts";
 import { systemRandom } from "../base/random.ts";
-import { errorText, SternwayError } from "../base/errors.ts";
+import { errorText, isSternwayError, SternwayError } from "../base/errors.ts";
 import { BLOCK_SIZE } from "../base/units.ts";
 import type { CheckLine, CheckRequest } from "../contract/contract.ts";
+import type { Log } from "../observe/log.ts";
 import type { Secret } from "../security/secret.ts";
 import { checkVault, type CheckOptions } from "../vault/checking/check.ts";
 import { createVault, openVault } from "../vault/open-vault.ts";
 import { workerSealer } from "../vault/sealing/sealer-worker.ts";
 import type { Vault } from "../vault/vault.ts";
+import { refreshReader, type ArrivalOptions } from "../replication/arrival.ts";
+import { readLedger, Replication } from "../replication/replication.ts";
 import { openVolumes } from "../volume/volume-set.ts";
+import { EngineTiers } from "./engine-tiers.ts";
 import type { Engine, EngineOptions } from "./engine.ts";
 import { ScrubTask } from "./scrub-task.ts";
 import { withSecret } from "./vault-secret.ts";
@@ -22,13 +27,24 @@ type Line = Exclude<CheckLine, { line: "failed" }>;
 
 /** Opens the vault in a folder, or makes one there. @throws denied, corrupt, fenced, unavailable */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
-  const { disk, clock, random, name, dir, storage, log, metrics, tell } = options;
+  const { clock, random, disk, name, dir, storage, log, metrics, tell } = options;
   const labels = { vault: name };
   const { journalFileBytes } = storage;
+  if (options.make) {
+    // Apart from opening, so that a key given for a vault that is there can never be taken for that of a new one.
+    await withSecret(disk, log, options.key, async (secret) => {
+      await createVault(disk, dir, random, { journalFileBytes, encrypt: secret });
+    });
+  }
+  const replication = await openReplication(options);
+  const { readOnlyReason } = replication;
   let inTrouble = false;
   const open = (unlock: Secret | undefined): ReturnType<typeof openVault> =>
     openVault({
-      disk,
+      disk: replication.disk,
+      restoreFile: replication.restoreFile,
+      takesOver: replication.isArriving,
+      ...(readOnlyReason !== undefined && { readOnly: true, readOnlyReason }),
       clock,
       random,
       dir,
@@ -65,12 +81,11 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
         log.debug(progress, "a stretch was sealed");
       },
     });
-  const vault = await withSecret(disk, log, options.key, async (secret) => {
-    // Apart from opening, so that a key given for a vault that is there can never be taken for that of a new one.
-    if (options.make) await createVault(disk, dir, random, { journalFileBytes, encrypt: secret });
-    return await open(secret);
+  const vault = await withSecret(disk, log, options.key, open).catch(async (error: unknown) => {
+    await replication.stop();
+    throw error;
   });
-  if (vault.readOnlyReason !== undefined) {
+  if (vault.readOnlyReason !== undefined && vault.readOnlyReason !== readOnlyReason) {
     log.error({ reason: vault.readOnlyReason }, "the vault is read-only");
     tell({
       level: "alert",
@@ -80,13 +95,16 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     });
   }
   let checking = false;
+  replication.start(vault);
   const volumes = await openVolumes(vault, clock, name).catch(async (error: unknown) => {
+    await replication.stop();
     await vault.stop();
     throw error;
   });
   const { cycleDays } = options.scrub;
   const scrub =
-    vault.readOnlyReason === undefined
+    // What is not here yet is not damaged.
+    vault.readOnlyReason === undefined && !replication.isArriving
       ? await ScrubTask.start({ vault, name, cycleDays, clock, log: log.child({ room: "scrub" }), metrics, tell })
       : undefined;
   // A vault keeps the size of its journal files from when it was made, whatever is configured since.
@@ -136,7 +154,10 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     trouble() {
       if (vault.readOnlyReason !== undefined) return `the vault is read-only: ${vault.readOnlyReason}`;
       const { lastTrouble } = vault.sealing;
-      return lastTrouble && `sealing is in trouble: ${errorText(lastTrouble)}`;
+      if (lastTrouble) return `sealing is in trouble: ${errorText(lastTrouble)}`;
+      const away = replication.status().filter(({ state }) => state === "offline" || state === "foreign");
+      if (away.length === 0) return undefined;
+      return away.map(({ settings, state, reason }) => `tier ${settings.name} is ${state}: ${reason}`).join("; ");
     },
     async *check(request, signal) {
       if (checking) throw new SternwayError("conflict", "a check is running already; GET /v1/jobs shows it");
@@ -149,11 +170,60 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     },
     scrub,
     collect: vault.readOnlyReason === undefined ? () => vault.collect() : undefined,
+    tiers: new EngineTiers(vault, name, replication),
     async stop() {
       await scrub?.stop();
+      await replication.stop();
       await vault.stop();
     },
   };
+}
+
+/** The vault's tiers, and what people are to be told of them. */
+async function openReplication({
+  disk,
+  clock,
+  random,
+  dir,
+  name,
+  openStore,
+  zone,
+  log,
+  tell,
+}: EngineOptions): Promise<Replication> {
+  await refreshFirst({ disk, clock, random, dir, host: hostname() }, openStore, log);
+  return await Replication.open({
+    disk,
+    clock,
+    random,
+    dir,
+    openStore,
+    host: hostname(),
+    zone,
+    tell({ level, kind, tier, message }) {
+      const text = `vault ${name}: ${message}`;
+      log[level === "alert" ? "error" : level === "warning" ? "warn" : "info"]({ kind, tier }, message);
+      tell({ level, kind, subject: name, message: text });
+    },
+  });
+}
+
+/** A vault that is only read here opens as its tier has it now; when that is out of reach, as it was. */
+async function refreshFirst(options: ArrivalOptions, openStore: EngineOptions["openStore"], log: Log): Promise<void> {
+  const { role, tiers } = await readLedger(options.disk, options.dir);
+  const [origin] = tiers;
+  if (role !== "reader" || !origin) return;
+  try {
+    const store = await openStore(origin.settings);
+    try {
+      await refreshReader(options, store);
+    } finally {
+      await store.close();
+    }
+  } catch (error) {
+    if (!isSternwayError(error)) throw error;
+    log.warn({ err: error }, "the vault's tier is out of reach: it opens as it was when it was last read");
+  }
 }
 
 /**

@@ -27,6 +27,9 @@ import { listDisks } from "./disk-list.ts";
 import type { OpenEngine } from "./engine.ts";
 import { meterExports, type Meter } from "./metered-exports.ts";
 import { nbdAddressText, startNbdServers } from "./nbd.ts";
+import { storeOpener } from "./open-store.ts";
+import { startPeerListener } from "./peer-listener.ts";
+import { Received } from "./received.ts";
 import { RetentionTask } from "./retention-task.ts";
 import { VaultSpaces } from "./vault-space.ts";
 import { openVaults, type Vaults } from "./vaults.ts";
@@ -38,7 +41,7 @@ const GRACE_MS = 10_000;
 
 export interface Daemon {
   /** Where it listens, as people write it; `http` is absent when TCP is off. */
-  readonly addresses: { control: string; http?: string; nbd: string[] };
+  readonly addresses: { control: string; http?: string; peers?: string; nbd: string[] };
   /** Lets what runs come to an end, makes everything durable, closes. Idempotent. */
   stop(): Promise<void>;
 }
@@ -90,6 +93,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const late: { retention?: RetentionTask } = {};
   // After the vaults have stopped, which ends collecting.
   started.defer(() => late.retention?.idle());
+  const { intervalMinutes, timeZone } = config.retention;
+  const zone = checkZone(timeZone ?? localZone());
   const vaults = await openVaults({
     disk: realDisk,
     clock: systemClock,
@@ -99,6 +104,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     knownVolumesPath: dir.knownVolumesPath,
     storage: config.storage,
     scrub: config.scrub,
+    openStore: storeOpener({ disk: realDisk, clock: systemClock, env: process.env }),
+    zone,
     log: log.child({ room: "vault" }),
     metrics,
     tell,
@@ -110,13 +117,21 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   });
   started.defer(() => vaults.stop());
 
+  const received = await Received.open({
+    disk: realDisk,
+    clock: systemClock,
+    random: systemRandom,
+    dataDir: dir.path,
+    reserveBytes: config.storage.freeSpaceReserveBytes,
+  });
+  started.defer(() => received.stop());
+
   const { volumes } = vaults;
-  const { intervalMinutes, timeZone } = config.retention;
   const retention = (late.retention = new RetentionTask({
     vaults: (name) => vaults.retained(name),
     clock: systemClock,
     intervalMinutes,
-    zone: checkZone(timeZone ?? localZone()),
+    zone,
     log: log.child({ room: "retention" }),
     tell,
   }));
@@ -135,7 +150,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   });
 
   const health = (): Health =>
-    healthOf({ stopping, version, startedAt: formatTime(startedAt), spaces, catalog, vaults });
+    healthOf({ stopping, version, startedAt: formatTime(startedAt), spaces, catalog, vaults, received });
   metrics.attach(metricsSources(vaults, meter, servers, spaces));
   const answer = createApi({
     volumes,
@@ -148,6 +163,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       health,
       vault: () => defaultStatus(vaults),
       vaults,
+      tiers: vaults.tiers,
+      received,
       scrub: vaults.scrub,
       retention,
       disks: () =>
@@ -171,10 +188,14 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   chmodSync(dir.controlSocket, 0o600);
   const http = config.http.listen.kind === "tcp" ? await listen(config.http.listen) : undefined;
 
+  const peers = await startPeerListener(config.peers, received, systemClock, log.child({ room: "peers" }));
+  started.defer(async () => await peers?.stop(GRACE_MS));
+
   const addresses: Daemon["addresses"] = {
     control: dir.controlSocket,
     nbd: servers.map((server) => nbdAddressText(server.address)),
     ...(http?.kind === "tcp" ? { http: `http://${nbdAddressText(http)}` } : {}),
+    ...(peers ? { peers: peers.address } : {}),
   };
   tell({ level: "info", kind: "started", subject: "appliance", message: `version ${version} started` });
   log.info({ dataDir: dir.path, volumes: volumes.list().length, ...addresses }, "the appliance serves");
@@ -219,6 +240,7 @@ function metricsSources(vaults: Vaults, meter: Meter, servers: readonly NbdServe
         const space = spaces.of(dir);
         return { ...sample, ...(space === undefined ? {} : { freeBytes: space.freeBytes }) };
       }),
+    tiers: () => vaults.tierSamples(),
     nbdSessions: () => servers.reduce((sum, server) => sum + server.connections().length, 0),
   };
 }
@@ -230,12 +252,15 @@ function healthOf(facts: {
   spaces: VaultSpaces;
   catalog: Catalog;
   vaults: Vaults;
+  received: Received;
 }): Health {
   const reasons = facts.vaults.troubles();
   if (facts.spaces.isUnknown) reasons.push("the free space cannot be read");
   if (facts.spaces.level() === "low") reasons.push("space is low");
   if (facts.spaces.level() === "critical") reasons.push("space is critical: writes are refused");
   if (facts.catalog.inMemory) reasons.push("the catalog cannot be kept on disk");
+  if (facts.received.trouble)
+    reasons.push(`what is kept for others cannot be served: ${facts.received.trouble.message}`);
   const status = facts.stopping ? "stopping" : reasons.length > 0 ? "degraded" : "ok";
   return { status, version: facts.version, startedAt: facts.startedAt, reasons };
 }

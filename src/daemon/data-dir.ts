@@ -6,6 +6,7 @@
  *     catalog.db     jobs and events; losable
  *     vaults/NAME/   journal, packs, layers, manifests of each vault: the truth (vault-folders.ts)
  *     vaults.json    which volumes closed vaults hold; losable (known-volumes.ts)
+ *     received/NAME/ what is kept for other appliances, with received.json and peer.pem (received.ts)
  *     control.sock   the API for the CLI, 0600
  *     nbd.sock       blocks for local clients, 0600
  *

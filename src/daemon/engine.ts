@@ -16,6 +16,8 @@ import type {
 import type { Log } from "../observe/log.ts";
 import type { Metrics, VaultSample } from "../observe/metrics.ts";
 import type { Volumes } from "../volume/volumes.ts";
+import type { OpenStore } from "../replication/replication.ts";
+import type { EngineTiers } from "./engine-tiers.ts";
 import type { RetainedVault } from "./retention-task.ts";
 
 export interface Engine {
@@ -32,6 +34,8 @@ export interface Engine {
   trouble(): string | undefined;
   /** Of this vault alone; the caller sees to it that one check runs at a time. */
   check: Appliance["check"];
+  /** Where else it is kept. Absent in tests that have no tiers. */
+  readonly tiers?: EngineTiers;
   /** Gives back the space of what is not needed any more. Absent for a vault that is open for reading only. */
   readonly collect?: RetainedVault["collect"];
   /** Absent for a vault that is open for reading only: nothing in it can be repaired. */
@@ -65,6 +69,10 @@ export interface EngineOptions {
   /** This vault's part of it. */
   storage: Config["storage"];
   scrub: Config["scrub"];
+  /** Reaches the places of tiers. */
+  openStore: OpenStore;
+  /** IANA name; whose hours tiers' schedules mean. */
+  zone: string;
   log: Log;
   metrics: Metrics;
   /** Keeps an event for people; never throws. */

@@ -101,7 +101,8 @@ export class ScrubTask {
         if (!isOver) end.objects++;
         end.bytes += step.sizeBytes;
         end.findings += step.findings.length;
-        end.damaged += step.findings.filter(({ finding }) => finding.kind !== "pack-damaged").length;
+        const isWhole = step.restored.includes(step.subject);
+        if (!isWhole) end.damaged += step.findings.filter(({ finding }) => finding.kind !== "pack-damaged").length;
         for (const { finding, isKnown } of step.findings) {
           const { subject, message, facts } = finding;
           yield { line: "finding", subject, message, known: isKnown, facts };
@@ -110,6 +111,7 @@ export class ScrubTask {
           end.restored += blocks(report);
           yield { line: "repair", subject: `pack ${pack}`, ...report };
         }
+        for (const subject of step.restored) yield { line: "repair", subject, restored: {}, freed: 0, lost: 0 };
         // What was brought back in the end is damaged no more, so this is counted last.
         if (isOver) end.damaged += this.heldPacks();
       }

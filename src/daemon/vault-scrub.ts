@@ -1,4 +1,5 @@
 /** The scrub of all vaults of a running appliance as one: lines of each in turn, one line `end` for all. */
+import { SternwayError } from "../base/errors.ts";
 import type { ScrubAdmin } from "../api/app.ts";
 import type { ScrubRequest, ScrubStatus } from "../contract/contract.ts";
 import type { ScrubRunLine } from "./scrub-task.ts";
@@ -21,7 +22,17 @@ export class VaultScrubs implements ScrubAdmin {
 
   async *run(request: ScrubRequest, signal: AbortSignal): AsyncGenerator<ScrubRunLine, void, undefined> {
     const all = { line: "end" as const, objects: 0, bytes: 0, findings: 0, restored: 0, damaged: 0 };
-    for (const slot of this.slots(request.vault)) {
+    const slots = this.slots(request.vault).filter(({ engine }) => engine?.scrub);
+    if (slots.length === 0) {
+      const which = request.vault === undefined ? "no vault" : `vault ${request.vault}`;
+      const what =
+        request.vault === undefined ? "is open for writing here" : "is only read here, or its files are still coming";
+      throw new SternwayError(
+        "unavailable",
+        `${which} ${what}: nothing was scrubbed; \`sternway check\` reads all of it`,
+      );
+    }
+    for (const slot of slots) {
       if (!slot.engine?.scrub) continue;
       slot.readers++;
       try {

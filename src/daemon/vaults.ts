@@ -8,7 +8,8 @@
 import { isSternwayError, SternwayError } from "../base/errors.ts";
 import type { VaultAdmin } from "../api/app.ts";
 import type { CheckRequest, VaultKey, WireVault, WireVaultSpace } from "../contract/contract.ts";
-import type { VaultSample } from "../observe/metrics.ts";
+import type { TierSample, VaultSample } from "../observe/metrics.ts";
+import { readIdentity, unlockIdentity } from "../vault/identity.ts";
 import { DEFAULT_VAULT, volumesOf } from "../volume/vault-volumes.ts";
 import type { Volumes } from "../volume/volumes.ts";
 import { openAsking, type AskPassphrase } from "./ask-at-start.ts";
@@ -21,14 +22,17 @@ import {
   beginVaultFolder,
   checkVaultName,
   finishVaultFolder,
+  holdsVault,
   removeVaultFolder,
   settleVaultFolders,
   vaultNames,
 } from "./vault-folders.ts";
 import { openSlot, type OpeningOptions } from "./vault-opening.ts";
 import { deleteVolumes } from "./vault-removal.ts";
+import { withSecret } from "./vault-secret.ts";
 import { VAULTS_MAX } from "./vault-shares.ts";
 import { VaultSlot } from "./vault-slot.ts";
+import { VaultTiers } from "./vault-tiers.ts";
 
 export interface VaultsOptions extends OpeningOptions {
   dataDir: string;
@@ -63,6 +67,7 @@ export class Vaults implements VaultAdmin {
   /** The volumes of all vaults. */
   readonly volumes: Volumes;
   readonly scrub: VaultScrubs;
+  readonly tiers: VaultTiers;
   private readonly options: VaultsOptions;
   private readonly slots = new Map<string, VaultSlot>();
   private readonly file: KnownVolumesFile;
@@ -77,6 +82,20 @@ export class Vaults implements VaultAdmin {
       this.slots.set(name, this.newSlot(name, known[name]));
     }
     options.onNames?.((word) => this.ordered().find((slot) => slot.encrypted === true && slot.mayName(word))?.name);
+    const { disk, clock, random, openStore } = options;
+    this.tiers = new VaultTiers({
+      disk,
+      clock,
+      random,
+      openStore,
+      slot: (name) => this.slot(name),
+      bring: async (name, key, fill) => {
+        const slot = await this.make(name, key, fill);
+        await this.changed();
+        return await this.wire(slot);
+      },
+      reopen: (name, key, work) => this.reopen(name, key, work),
+    });
     this.scrub = new VaultScrubs(options.scrub.cycleDays, (vault) => this.openSlots(vault));
     this.volumes = volumesOf({
       all: () => this.ordered(),
@@ -146,7 +165,12 @@ export class Vaults implements VaultAdmin {
     return await this.wire(slot);
   }
 
-  private async make(name: string, key: VaultKey | undefined): Promise<VaultSlot> {
+  /** @param fill - makes the vault in its folder; default: a new one is made */
+  private async make(
+    name: string,
+    key: VaultKey | undefined,
+    fill?: (dir: string) => Promise<void>,
+  ): Promise<VaultSlot> {
     checkVaultName(name);
     const { vaultsDir } = this.options;
     const before = this.slots.get(name);
@@ -164,9 +188,12 @@ export class Vaults implements VaultAdmin {
     try {
       const dir = beginVaultFolder(vaultsDir, name);
       try {
-        await this.open(slot, key, true);
+        await fill?.(dir);
+        await this.open(slot, key, fill === undefined);
       } catch (error) {
-        abandonVaultFolder(dir);
+        // What was brought from elsewhere is there still.
+        if (fill && holdsVault(dir)) removeVaultFolder(dir);
+        else abandonVaultFolder(dir);
         throw error;
       }
       finishVaultFolder(dir);
@@ -258,6 +285,45 @@ export class Vaults implements VaultAdmin {
     return await this.wire(slot);
   }
 
+  /** Closes a vault, lets `work` change its folder, and opens it again; also when that failed, as it is then. */
+  private async reopen(
+    name: string,
+    key: VaultKey | undefined,
+    work: (dir: string) => Promise<void>,
+  ): Promise<WireVault> {
+    const slot = this.slot(name);
+    if (!slot.engine) throw slot.closedError();
+    const given = key ?? this.options.keyAtStart?.(name);
+    // Before anything is changed: opening it again must not fail for that.
+    if (slot.encrypted === true) await this.checkKey(slot.dir, given);
+    slot.closed = { state: "closed", reason: "it was being changed" };
+    await this.close(slot, "being changed");
+    slot.busy = "being changed";
+    try {
+      try {
+        await work(slot.dir);
+      } finally {
+        await this.open(slot, given, false);
+      }
+    } catch (error) {
+      if (!slot.engine) slot.failed(error);
+      throw error;
+    } finally {
+      slot.busy = undefined;
+    }
+    await this.changed();
+    return await this.wire(slot);
+  }
+
+  /** @throws denied: it does not open the vault */
+  private async checkKey(dir: string, key: VaultKey | undefined): Promise<void> {
+    const { disk, log } = this.options;
+    await withSecret(disk, log, key, async (secret) => {
+      const { dataKey } = await unlockIdentity(dir, await readIdentity(disk, dir), secret);
+      dataKey.fill(0);
+    });
+  }
+
   async forget(name: string): Promise<void> {
     const slot = this.slot(name);
     if (slot.engine || slot.closed.state !== "missing" || slot.busy !== undefined) {
@@ -289,6 +355,12 @@ export class Vaults implements VaultAdmin {
 
   samples(): (VaultSample & { vault: string; dir: string })[] {
     return this.ordered().map(({ name, dir, engine }) => ({ vault: name, dir, writable: false, ...engine?.sample() }));
+  }
+
+  tierSamples(): TierSample[] {
+    return this.ordered().flatMap(({ engine }) =>
+      (engine?.tiers?.list() ?? []).map((tier) => ({ ...tier, tier: tier.name, online: tier.state === "online" })),
+    );
   }
 
   /** The folders of all vaults, for what is asked of their file systems. */

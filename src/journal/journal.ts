@@ -77,6 +77,18 @@ export interface Placement {
   printsFrom: number;
 }
 
+/** How far one file is durable: the piece of the journal's tail that lies in it. */
+export interface TailFile {
+  slot: string;
+  fileSequence: number;
+  /** Of whole durable groups. */
+  sizeBytes: number;
+  /** The newest LSN in them. */
+  lastLsn: Lsn;
+  /** No further group comes. */
+  isClosed: boolean;
+}
+
 interface FileState {
   slot: Slot;
   fileSequence: number;
@@ -91,6 +103,9 @@ interface FileState {
   seals: (GroupSeal | undefined)[];
   /** Where the next group goes. */
   end: number;
+  /** The end of the newest group known to be durable here, and its last LSN. */
+  durableEnd: number;
+  durableLsn: Lsn;
   /** No further group will be opened in it. */
   full: boolean;
   closedReported: boolean;
@@ -120,6 +135,8 @@ export class Journal {
   groupCount = 0;
   groupBytes = 0;
   lastGroupMicros = 0;
+  /** Told after each group that became durable; must not throw. */
+  onDurable: (() => void) | undefined;
 
   private readonly options: JournalOptions;
   /** In an encrypted vault: memory for the sealed copy of the group that is being written, and the salt of this writer's keys. */
@@ -281,6 +298,29 @@ export class Journal {
     }));
   }
 
+  /** The files that are not sealed yet, or still held by a reader, oldest first; those that hold nothing durable are left out. */
+  tail(): TailFile[] {
+    return [...this.files.values()]
+      .filter((file) => file.durableEnd > 0)
+      .map(({ slot, fileSequence, durableEnd, durableLsn, closedReported }) => ({
+        slot: slot.name,
+        fileSequence,
+        sizeBytes: durableEnd,
+        lastLsn: durableLsn,
+        isClosed: closedReported,
+      }));
+  }
+
+  /** Reads durable bytes of a file as they are stored. @returns false: the file was recycled meanwhile, and what was read means nothing */
+  async readStored(fileSequence: number, into: Uint8Array, offset: number): Promise<boolean> {
+    const file = this.files.get(fileSequence);
+    if (!file || offset + into.length > file.durableEnd) return false;
+    const got = await file.slot.file.read(into, offset);
+    if (this.files.get(fileSequence) !== file) return false;
+    if (got !== into.length) throw new SternwayError("corrupt", `journal file ${file.slot.name} is too short`);
+    return true;
+  }
+
   /** Recycles a file: it is sealed, the manifest says so, and nobody reads from it any more. */
   release(fileSequence: number): void {
     const file = this.files.get(fileSequence);
@@ -290,7 +330,13 @@ export class Journal {
   }
 
   /** Registers files that recovery found, so that they can be read and released like others. @param seals - of their groups, in an encrypted vault */
-  adopt(slot: Slot, fileSequence: number, payloadOffsets: number[], seals: (GroupSeal | undefined)[] = []): void {
+  adopt(
+    slot: Slot,
+    fileSequence: number,
+    payloadOffsets: number[],
+    seals: (GroupSeal | undefined)[] = [],
+    durable: { sizeBytes: number; lastLsn: Lsn } = { sizeBytes: 0, lastLsn: lsn(0) },
+  ): void {
     this.slots.take(slot);
     this.files.set(fileSequence, {
       slot,
@@ -300,7 +346,9 @@ export class Journal {
       payloadOffsets,
       cipher: undefined,
       seals,
-      end: 0,
+      end: durable.sizeBytes,
+      durableEnd: durable.sizeBytes,
+      durableLsn: durable.lastLsn,
       full: true,
       closedReported: true,
       lastGroupSequence: 0,
@@ -329,9 +377,11 @@ export class Journal {
     await this.slots.close();
   }
 
-  /** Takes no appends any more: a vault that is only read. Reading goes on. */
+  /** Takes no appends any more: a vault that is only read, or whose writer is another one now. Reading goes on; who waits gets the reason. */
   close(reason: SternwayError): void {
     this.failure = reason;
+    for (const waiter of this.waiters.splice(0)) waiter.reject(reason);
+    for (const waiter of this.roomWaiters.splice(0)) waiter.reject(reason);
   }
 
   private openGroup(pages: number): boolean {
@@ -360,6 +410,8 @@ export class Journal {
       cipher: this.sealed && journalCipher(this.sealed.cipher, { ...this.sealed, fileSequence, epoch }),
       seals: [],
       end: 0,
+      durableEnd: 0,
+      durableLsn: this.durableLsn,
       full: false,
       closedReported: false,
       lastGroupSequence: 0,
@@ -440,6 +492,8 @@ export class Journal {
       this.groupChecksum = checksum;
       this.inFlight = undefined;
       this.durableLsn = lsn(group.firstLsn + group.lsnCount - 1);
+      file.durableEnd = file.end;
+      file.durableLsn = this.durableLsn;
       this.maybeReportClosed(file);
       this.settle();
       return;
@@ -479,6 +533,7 @@ export class Journal {
     if (this.commitWanted || this.waiters.length > 0) this.issue();
     for (const waiter of answered) waiter.resolve();
     this.wakeRoomWaiters();
+    this.onDurable?.();
   }
 
   private wakeRoomWaiters(): void {

@@ -147,8 +147,10 @@ async function findDamage(
   if (cleanGroupSequence !== undefined && cleanGroupSequence <= lastGroupSequence) return undefined;
   // The very next group, bad in itself, is a torn tail; one beyond it proves that it had been durable. So does a next one that
   // follows another copy of our last group: that copy, moved after a failed write, was durable, and ours is what the failed write left.
+  // In a file that is sealed whole there is none such, unless a writer that was overtaken left it at a tier: it proves nothing of this history.
   const proves = (header: GroupHeader): boolean =>
-    header.groupSequence > lastGroupSequence + 1 || header.previousChecksum !== lastGroupChecksum;
+    header.fileSequence > request.sealedFileSequence &&
+    (header.groupSequence > lastGroupSequence + 1 || header.previousChecksum !== lastGroupChecksum);
   for (const [slot, file] of files) {
     const later = await findLaterGroup(file, request.fileBytes, request, lastGroupSequence, proves);
     if (!later) continue;

@@ -41,10 +41,24 @@ export interface VaultSample {
   writable?: boolean;
 }
 
+/** What is asked of each tier when metrics are read. */
+export interface TierSample {
+  vault: string;
+  tier: string;
+  online: boolean;
+  lagSeconds: number;
+  lagBytes: number;
+  attempts: number;
+  failures: number;
+  objectsPut: number;
+  bytesPut: number;
+}
+
 export interface MetricsSources {
   volumes(): VolumeSample[];
   totals(): VolumeTotals[];
   vaults(): (VaultSample & { vault: string })[];
+  tiers(): TierSample[];
   nbdSessions(): number;
 }
 
@@ -61,6 +75,19 @@ const VAULT_GAUGES: Record<keyof VaultSample, [name: string, help: string]> = {
   quarantinedBlocks: ["sternway_quarantined_blocks", "Blocks that are damaged and not brought back"],
   freeBytes: ["sternway_store_free_bytes", "Free space where the vault lies"],
   writable: ["sternway_vault_writable", "1 when the vault takes writes"],
+};
+
+const TIER_GAUGES: Record<"online" | "lagSeconds" | "lagBytes", [name: string, help: string]> = {
+  online: ["sternway_tier_online", "1 when the tier is online: within reach, and brought up"],
+  lagSeconds: ["sternway_tier_lag_seconds", "Age of the oldest write that the tier does not have"],
+  lagBytes: ["sternway_tier_lag_bytes", "Bytes that are here and not at the tier"],
+};
+
+const TIER_TOTALS: Record<"attempts" | "failures" | "objectsPut" | "bytesPut", [name: string, help: string]> = {
+  attempts: ["sternway_tier_attempts_total", "Requests to the tier that were tried"],
+  failures: ["sternway_tier_failures_total", "Tries that failed"],
+  objectsPut: ["sternway_tier_objects_total", "Objects put at the tier"],
+  bytesPut: ["sternway_tier_put_bytes_total", "Bytes put at the tier"],
 };
 
 const TOTALS: Record<Exclude<keyof VolumeTotals, "volume">, [name: string, help: string]> = {
@@ -92,6 +119,13 @@ export function createMetrics() {
   const totals = (Object.keys(TOTALS) as (keyof typeof TOTALS)[]).map(
     (key) => [key, counter(...TOTALS[key], ["volume"])] as const,
   );
+  const tierLabels = ["vault", "tier"];
+  const tierGauges = (Object.keys(TIER_GAUGES) as (keyof typeof TIER_GAUGES)[]).map(
+    (key) => [key, gauge(...TIER_GAUGES[key], tierLabels)] as const,
+  );
+  const tierTotals = (Object.keys(TIER_TOTALS) as (keyof typeof TIER_TOTALS)[]).map(
+    (key) => [key, counter(...TIER_TOTALS[key], tierLabels)] as const,
+  );
   const rss = gauge("sternway_resident_bytes", "Memory of the process");
   const uptime = gauge("sternway_uptime_seconds", "Time since the process started");
   const nbdSessions = gauge("sternway_nbd_sessions", "NBD sessions now");
@@ -113,6 +147,12 @@ export function createMetrics() {
       for (const [key, each] of totals) each.inc({ volume: total.volume }, total[key]);
     }
     nbdSessions.set(sources.nbdSessions());
+    for (const [, each] of [...tierGauges, ...tierTotals]) each.reset();
+    for (const sample of sources.tiers()) {
+      const { vault, tier } = sample;
+      for (const [key, each] of tierGauges) each.set({ vault, tier }, Number(sample[key]));
+      for (const [key, each] of tierTotals) each.inc({ vault, tier }, sample[key]);
+    }
     const vaults = sources.vaults();
     for (const [key, each] of vaultGauges) {
       // A vault that was closed or forgotten leaves nothing behind.

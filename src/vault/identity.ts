@@ -170,9 +170,8 @@ export async function writeIdentity(disk: Disk, dir: string, stored: StoredIdent
   await publish(disk, identityPath(dir), [new TextEncoder().encode(`${text}\n`)]);
 }
 
-/** @throws not_found: no vault; corrupt */
-export async function readIdentity(disk: Disk, dir: string): Promise<StoredIdentity> {
-  const path = identityPath(dir);
+/** @param path - of the file, where it is not in its place yet @throws not_found: no vault; corrupt */
+export async function readIdentity(disk: Disk, dir: string, path = identityPath(dir)): Promise<StoredIdentity> {
   if ((await disk.sizeOf(path)) === undefined) {
     if ((await disk.list(`${dir}/manifest`)).length > 0) {
       throw new SternwayError("corrupt", `${path} is missing although the vault has manifests: restore it from a copy`);

@@ -8,7 +8,7 @@ import { openChronicle, type ChronicleReader } from "./chronicles/chronicle-read
 import type { LayerMeta, LayerPage } from "./layers/layer-format.ts";
 import { openLayer, type LayerReader } from "./layers/layer-reader.ts";
 import { PageCache } from "./files/page-cache.ts";
-import { chroniclePath, layerPath } from "./paths.ts";
+import { isCurable, sealedChronicle, sealedLayer, type RestoreFile, type SealedFile } from "./sealed-files.ts";
 
 export class OpenSet<Meta extends { id: number }, Reader extends { close(): Promise<void> }> {
   private readonly openFile: (meta: Meta) => Promise<Reader>;
@@ -42,6 +42,20 @@ export class OpenSet<Meta extends { id: number }, Reader extends { close(): Prom
     return opening;
   }
 
+  /**
+   * Has a file opened anew by whoever asks next: another one lies in its place now. Those who read the old one go on.
+   * @param unread - resolves when nobody reads the old one any more
+   */
+  async renew(id: number, unread: () => Promise<void>): Promise<void> {
+    const opening = this.opening.get(id);
+    if (!opening) return;
+    this.opening.delete(id);
+    this.ready.delete(id);
+    const reader = await opening;
+    await unread();
+    await reader.close();
+  }
+
   /** Closes one that no manifest and no reader needs any more. */
   async forget(id: number): Promise<void> {
     const opening = this.opening.get(id);
@@ -60,10 +74,25 @@ export class OpenSet<Meta extends { id: number }, Reader extends { close(): Prom
 export type LayerSet = OpenSet<LayerMeta, LayerReader>;
 export type ChronicleSet = OpenSet<ChronicleMeta, ChronicleReader>;
 
+/** Opens a sealed file; one that is damaged or missing is brought back first, where that is possible. */
+async function openSound<Reader>(
+  file: SealedFile,
+  open: () => Promise<Reader>,
+  restore: RestoreFile | undefined,
+): Promise<Reader> {
+  try {
+    return await open();
+  } catch (error) {
+    if (!restore || !isCurable(error) || !(await restore(file))) throw error;
+    return await open();
+  }
+}
+
 /**
  * @param dir - the vault's directory
  * @param cacheBytes - for decoded pages of all layers together
  * @param cipher - where the vault is encrypted
+ * @param restore - brings back a damaged or missing file
  */
 export function layerSet(
   disk: Disk,
@@ -71,9 +100,14 @@ export function layerSet(
   vaultId: Uint8Array,
   cacheBytes: number,
   cipher?: VaultCipher,
+  restore?: RestoreFile,
 ): LayerSet {
   const cache = new PageCache<LayerPage>(cacheBytes);
-  return new OpenSet((meta) => openLayer({ disk, path: `${dir}/${layerPath(meta.id)}`, vaultId, cipher, meta, cache }));
+  return new OpenSet((meta) => {
+    const file = sealedLayer(meta);
+    const path = `${dir}/${file.path}`;
+    return openSound(file, () => openLayer({ disk, path, vaultId, cipher, meta, cache }), restore);
+  });
 }
 
 /** As {@link layerSet}. */
@@ -83,9 +117,12 @@ export function chronicleSet(
   vaultId: Uint8Array,
   cacheBytes: number,
   cipher?: VaultCipher,
+  restore?: RestoreFile,
 ): ChronicleSet {
   const cache = new PageCache<ChroniclePage>(cacheBytes);
-  return new OpenSet((meta) =>
-    openChronicle({ disk, path: `${dir}/${chroniclePath(meta.id)}`, vaultId, cipher, meta, cache }),
-  );
+  return new OpenSet((meta) => {
+    const file = sealedChronicle(meta);
+    const path = `${dir}/${file.path}`;
+    return openSound(file, () => openChronicle({ disk, path, vaultId, cipher, meta, cache }), restore);
+  });
 }

@@ -27,7 +27,7 @@ import { Pressure } from "./sealing/pressure.ts";
 import { decodeEvent, Registry } from "./registry.ts";
 import { inlineSealer, type SealerRunner, type StartSealer } from "./sealing/sealer-runner.ts";
 import { Sealing, type SealProgress } from "./sealing/sealing.ts";
-import { Vault, WRITE_BLOCKS_MAX } from "./vault.ts";
+import { Vault, WRITE_BLOCKS_MAX, type RestoreFile } from "./vault.ts";
 
 export interface VaultOptions {
   disk: Disk;
@@ -77,8 +77,14 @@ export interface VaultOptions {
   reserveBytes?: number;
   /** Entries in a shard since its last image that make the next one due. Default 65,536. */
   imageEntriesMin?: number;
-  /** Open without writing anything: for checking a stopped vault. */
+  /** Open without writing anything: for checking a stopped vault, and for reading one whose writer is elsewhere. */
   readOnly?: boolean;
+  /** Why, for people. Default: that it was opened for reading. */
+  readOnlyReason?: string | undefined;
+  /** Another installation wrote to it before, and what that gave out last is not known here. */
+  takesOver?: boolean;
+  /** Brings back a sealed file that is damaged or missing, from another place that holds it. */
+  restoreFile?: RestoreFile | undefined;
   onTrouble?: (error: SternwayError | undefined) => void;
   onSealed?: (progress: SealProgress) => void;
   /** Test hooks; none is set outside of tests. */
@@ -103,6 +109,8 @@ const MIB = 2 ** 20;
 
 /** LSNs that may have been given out and lost in a crash: two groups' worth. They are skipped, so that none is ever used twice. */
 const LSN_GAP = 4 * GROUP_ENTRIES_MAX;
+/** What a writer may have given out that no tier ever heard of: a day at 50,000 writes a second. There is room for two million such jumps. */
+const LSN_GAP_TAKEN_OVER = 2 ** 32;
 
 /**
  * Makes a vault in a folder without opening it; durable when it resolves.
@@ -205,6 +213,8 @@ interface ReplayedFile {
   file: RecoveredFile;
   memtable: Memtable;
   payloadOffsets: number[];
+  /** Where its last recovered group ends. */
+  sizeBytes: number;
   /** What opens its groups' pages, in an encrypted vault. */
   seals: ScannedGroup["seal"][];
   lastLsn: number;
@@ -256,7 +266,7 @@ class Opening {
     const recovered = await this.recover(names);
     const damage =
       this.loaded.damage ?? (recovered.damage && describeDamage(recovered.damage)) ?? this.newerWriter(recovered);
-    const reason = damage ?? (isReadOnly ? "it was opened for reading" : undefined);
+    const reason = damage ?? (isReadOnly ? (this.options.readOnlyReason ?? "it was opened for reading") : undefined);
     if (reason === undefined) {
       await SlotPool.find(slotOptions);
       await removeOrphans(disk, dir, this.manifest);
@@ -304,6 +314,7 @@ class Opening {
         file,
         memtable: new Memtable(file.fileSequence),
         payloadOffsets: [],
+        sizeBytes: 0,
         seals: [],
         lastLsn: this.lastLsn,
         wall: this.lastWall,
@@ -315,6 +326,7 @@ class Opening {
     const { header } = group;
     this.lastEpoch = Math.max(this.lastEpoch, header.epoch);
     state.payloadOffsets[ordinal] = group.offset + header.headerBytes;
+    state.sizeBytes = group.offset + header.headerBytes + group.payload.length;
     state.seals[ordinal] = group.seal;
     for (const entry of group.entries) {
       this.live.add(entry);
@@ -359,8 +371,8 @@ class Opening {
     const { options, identity, manifest } = this;
     const { disk, clock, dir, sliceEntries = 2 ** 20 } = options;
     const { id: vaultId, seed, cipher } = identity;
-    const layers = layerSet(disk, dir, vaultId, options.pageCacheBytes ?? 64 * MIB, cipher);
-    const chronicles = chronicleSet(disk, dir, vaultId, 8 * MIB, cipher);
+    const layers = layerSet(disk, dir, vaultId, options.pageCacheBytes ?? 64 * MIB, cipher, options.restoreFile);
+    const chronicles = chronicleSet(disk, dir, vaultId, 8 * MIB, cipher, options.restoreFile);
     const history = new History(chronicles, this.live);
     // Made last, and known to those before it.
     const late: { journal: Journal | undefined } = { journal: undefined };
@@ -434,7 +446,9 @@ class Opening {
     });
     const epoch = manifest.epoch + 1;
     const isExact = manifest.clean !== undefined || manifest.number === 0;
-    const nextLsn = Math.max(this.lastLsn + 1, manifest.firstLsn) + (isExact ? 0 : LSN_GAP);
+    const nextLsn =
+      Math.max(this.lastLsn + 1, manifest.firstLsn) +
+      (options.takesOver === true ? LSN_GAP_TAKEN_OVER : isExact ? 0 : LSN_GAP);
     if (readOnlyReason === undefined) {
       // The new epoch is durable before this writer writes anything (law 7), and so is where its LSNs begin.
       await sealing.publish({ epoch, firstLsn: nextLsn });
@@ -464,7 +478,8 @@ class Opening {
     late.journal = journal;
     for (const state of this.replayed.values()) {
       const slot = pool.byName(state.file.slot)!;
-      journal.adopt(slot, state.file.fileSequence, state.payloadOffsets, state.seals);
+      const durable = { sizeBytes: state.sizeBytes, lastLsn: lsn(state.lastLsn) };
+      journal.adopt(slot, state.file.fileSequence, state.payloadOffsets, state.seals, durable);
     }
     if (readOnlyReason === undefined) {
       for (const state of this.replayed.values()) {
@@ -502,6 +517,8 @@ class Opening {
       writeBlocksMax: Math.min(WRITE_BLOCKS_MAX, options.groupPages ?? GROUP_PAGES_MAX),
       readOnlyReason,
       journalDamage: recovered.damage,
+      restoreFile: options.restoreFile,
+      mayLackManifests: options.takesOver === true || (options.readOnly === true && options.restoreFile !== undefined),
       active: this.active,
       close: async () => {
         this.sealTimer?.cancel();

@@ -9,7 +9,7 @@
 import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Disk } from "../base/disk.ts";
-import { SternwayError } from "../base/errors.ts";
+import { isSternwayError, SternwayError } from "../base/errors.ts";
 import { xxh64 } from "../base/hash.ts";
 import { BLOCK_SIZE, type Lsn } from "../base/units.ts";
 import { ENTRY_FLUSH, ENTRY_MARK, ENTRY_TRIM, ENTRY_WRITE, ENTRY_ZERO } from "../journal/format.ts";
@@ -20,6 +20,7 @@ import type { Collector, CollectReport } from "./collecting/collect.ts";
 import type { History } from "./chronicles/history.ts";
 import type { VaultIdentity } from "./identity.ts";
 import { emptyResolution, SHARD_BLOCKS, TARGET_ADDRESS_MIN, type Resolution } from "./map.ts";
+import type { ChronicleRecord, LayerRecord, Manifest } from "./manifest.ts";
 import { FILE_NUMBERS, fileNumberOf, isMemoryTarget, nodeOf, type Memtable } from "./memtable.ts";
 import type { LayerSet } from "./open-set.ts";
 import type { PackStore } from "./packs/pack-reader.ts";
@@ -30,8 +31,11 @@ import { encodeEvent, type Registry, type RegistryEvent } from "./registry.ts";
 import type { SpaceReport } from "./collecting/space.ts";
 import { accountSpace } from "./collecting/space-report.ts";
 import { resolveLayers } from "./layers/resolve.ts";
+import { sealedChronicle, sealedLayer, sealedPack, type RestoreFile, type SealedFile } from "./sealed-files.ts";
 import type { Sealing } from "./sealing/sealing.ts";
 import type { Version } from "./sealing/versions.ts";
+
+export type { RestoreFile, SealedFile } from "./sealed-files.ts";
 
 /** Blocks of one append: 1 MiB. A larger request is sequenced as several writes, as a disk would. */
 export const WRITE_BLOCKS_MAX = 256;
@@ -39,6 +43,8 @@ export const WRITE_BLOCKS_MAX = 256;
 export const CLEAR_BLOCKS_MAX = 2 ** 28;
 /** A memory map with so many nodes has its file closed, however few bytes that holds. */
 export const MEMTABLE_NODES_MAX = 2 ** 18;
+/** Damaged files that one read has brought back before it gives up: each may lie behind another one. */
+const RESTORES_MAX = 16;
 /** Most blocks one read may ask for: 32 MiB. */
 export const READ_BLOCKS_MAX = 8192;
 
@@ -64,10 +70,22 @@ export interface VaultParts {
   readOnlyReason: string | undefined;
   /** Where recovery had to stop, when the journal is damaged. */
   journalDamage: Damage | undefined;
+  /** It comes from a tier, which has not all of the newest manifests. */
+  mayLackManifests?: boolean;
+  /** Brings back a damaged file; undefined: there is no other place to bring it from. */
+  restoreFile?: RestoreFile | undefined;
   /** Lets go of everything else when the vault stops. */
   close: () => Promise<void>;
   /** The memory map that appends go to. */
   active: { memtable: Memtable | undefined };
+}
+
+/** Files that stay for a while. */
+export interface HeldFiles {
+  manifest: Manifest;
+  /** Of the manifest's file; empty: none was published yet. */
+  sha256: string;
+  release: () => void;
 }
 
 export class Vault {
@@ -75,13 +93,18 @@ export class Vault {
   readonly history: History;
   readonly sealing: Sealing;
   readonly journal: Journal;
-  readonly readOnlyReason: string | undefined;
+  /** By how much each MiB written is delayed for the sake of tiers that lag; 0: not at all. */
+  dragMsPerMiB = 0;
+  /** Further places that an answered flush must have reached; undefined: this machine's disk is enough. */
+  barrier: ((target: Lsn) => Promise<void>) | undefined;
   /** For the rest of this room: the check looks at every part. */
   readonly parts: VaultParts;
   private readonly live: ChronicleBuilder;
   private readonly active: { memtable: Memtable | undefined };
   private stopped = false;
   private counting = false;
+  private noWrites: string | undefined;
+  private isFenced = false;
   /** What must stay readable by the registry as it is now; undefined: to be found out. */
   private readable: Needs | undefined;
 
@@ -93,7 +116,19 @@ export class Vault {
     this.journal = parts.journal;
     this.live = parts.live;
     this.active = parts.active;
-    this.readOnlyReason = parts.readOnlyReason;
+    this.noWrites = parts.readOnlyReason;
+  }
+
+  /** Why it takes no writes; undefined: it takes them. */
+  get readOnlyReason(): string | undefined {
+    return this.noWrites;
+  }
+
+  /** Takes no writes from now on, for another writer has taken over (law 7); who waits for one gets the reason. Reading goes on. */
+  fence(reason: SternwayError): void {
+    this.noWrites = reason.message;
+    this.isFenced = true;
+    this.journal.close(reason);
   }
 
   /** The newest LSN whose operation recovery found at open; 0 for a new vault. */
@@ -157,14 +192,16 @@ export class Vault {
     return this.journal.room();
   }
 
-  /** How long a write of so many bytes should wait for the sealer, in milliseconds (law 8). */
+  /** How long a write of so many bytes should wait for the sealer, or for a tier, in milliseconds (law 8). */
   delayMs(bytes: number): number {
-    return this.parts.pressure.delayMs(bytes);
+    return Math.max(this.parts.pressure.delayMs(bytes), (bytes / 2 ** 20) * this.dragMsPerMiB);
   }
 
-  /** Resolves when everything up to `target` is durable. */
+  /** Resolves when everything up to `target` is durable, here and wherever else {@link barrier} asks for it. */
   durable(target: Lsn): Promise<void> {
-    return this.journal.durable(target);
+    const here = this.journal.durable(target);
+    const { barrier } = this;
+    return barrier ? here.then(() => barrier(target)) : here;
   }
 
   /** Records that a client's FLUSH covers everything before: the flush point's own LSN, or undefined when there was no room for the record. */
@@ -220,6 +257,75 @@ export class Vault {
    * @throws not_found: that moment is no longer kept; corrupt
    */
   async read(strand: number, at: Lsn, firstBlock: number, into: Uint8Array): Promise<void> {
+    for (let restores = 0; ; restores++) {
+      try {
+        return await this.readOnce(strand, at, firstBlock, into);
+      } catch (error) {
+        if (restores === RESTORES_MAX || !(await this.restoreDamaged(error))) throw error;
+      }
+    }
+  }
+
+  /** Brings back the file that an error is about, from another place that has it. @returns false: it is about none, or there is no other copy */
+  async restoreDamaged(error: unknown): Promise<boolean> {
+    if (!isSternwayError(error, "corrupt") || !this.parts.restoreFile || this.stopped) return false;
+    const { pack, layer } = error.facts;
+    const { sealing, packs, restoreFile } = this.parts;
+    if (typeof pack === "number") {
+      const record = sealing.locate(pack);
+      if (!record || !(await restoreFile(sealedPack(record)))) return false;
+      await packs.forget(pack);
+      return true;
+    }
+    const record = sealing.manifest.layers.find(({ id }) => id === layer);
+    return record !== undefined && (await this.restoreLayer(record));
+  }
+
+  /** Puts a sound copy of a layer in its place; who reads it already goes on with the old one. @returns false: there is none to be had */
+  async restoreLayer(record: LayerRecord): Promise<boolean> {
+    const { restoreFile } = this.parts;
+    if (!restoreFile || !(await restoreFile(sealedLayer(record)))) return false;
+    await this.renew(sealedLayer(record));
+    return true;
+  }
+
+  /** As {@link restoreLayer}. */
+  async restoreChronicle(record: ChronicleRecord): Promise<boolean> {
+    const { restoreFile } = this.parts;
+    if (!restoreFile || !(await restoreFile(sealedChronicle(record)))) return false;
+    await this.renew(sealedChronicle(record));
+    return true;
+  }
+
+  /** Another file lies in the place of a sealed one: whoever reads it next opens that, and who reads the old one already goes on. */
+  async renew({ kind, id }: SealedFile): Promise<void> {
+    const { sealing, layers, packs } = this.parts;
+    switch (kind) {
+      case "pack":
+        return await packs.forget(id);
+      case "layer":
+        // Its readers pin versions. Nobody waits for the old file to be closed.
+        layers
+          .renew(id, () => sealing.versions.idle())
+          .catch((failure: unknown) => {
+            if (!isSternwayError(failure)) throw failure;
+          });
+        return;
+      case "chronicle":
+        return await this.history.renew(id);
+    }
+  }
+
+  /**
+   * Keeps every file that the newest manifest names on disk, until {@link HeldFiles.release}: for copying them, however long that takes.
+   * What is let go meanwhile costs space for as long.
+   */
+  holdFiles(): HeldFiles {
+    const release = this.sealing.holdFiles();
+    return { manifest: this.sealing.manifest, sha256: this.sealing.manifestSha256, release };
+  }
+
+  private async readOnce(strand: number, at: Lsn, firstBlock: number, into: Uint8Array): Promise<void> {
     const version = this.acquire(strand, at);
     try {
       const found = await this.resolveIn(version, strand, at, firstBlock, into.length / BLOCK_SIZE);
@@ -333,8 +439,8 @@ export class Vault {
   }
 
   assertWritable(): void {
-    if (this.readOnlyReason === undefined) return;
-    throw new SternwayError("unavailable", `the vault is read-only: ${this.readOnlyReason}`);
+    if (this.noWrites === undefined) return;
+    throw new SternwayError(this.isFenced ? "fenced" : "unavailable", `the vault is read-only: ${this.noWrites}`);
   }
 
   /** Pins what a read needs. Checked in the same turn, so that what is let go from now on does not concern it. */

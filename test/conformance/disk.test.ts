@@ -206,6 +206,19 @@ for (const { name, on } of subjects) {
         expect(await disk.list(dir)).toEqual(["other"]);
       }));
 
+    test("link() gives a second name, and replaces nothing", () =>
+      on(async (disk, dir) => {
+        await put(disk, `${dir}/a`, "one");
+        await put(disk, `${dir}/b`, "two");
+        await disk.link(`${dir}/a`, `${dir}/c`);
+        await expectKind(disk.link(`${dir}/a`, `${dir}/b`), "conflict", "EEXIST");
+        await expectKind(disk.link(`${dir}/none`, `${dir}/d`), "not_found", "ENOENT");
+        await disk.remove(`${dir}/a`);
+        expect(text(await readWhole(disk, `${dir}/c`))).toBe("one");
+        expect(text(await readWhole(disk, `${dir}/b`))).toBe("two");
+        expect(await disk.list(dir)).toEqual(["b", "c"]);
+      }));
+
     test("remove() takes a name away, and fine where there is none", () =>
       on(async (disk, dir) => {
         await put(disk, `${dir}/a`, "1");

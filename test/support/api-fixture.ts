@@ -9,6 +9,7 @@ import { openCatalog } from "../../src/catalog/catalog.ts";
 import type { DiskList, VaultStatus, WireVault } from "../../src/contract/contract.ts";
 import { createLog } from "../../src/observe/log.ts";
 import { createMetrics } from "../../src/observe/metrics.ts";
+import { fakeTiers } from "./fake-tiers.ts";
 import { createFakeVolumes, type FakeVolumes } from "./fake-volumes.ts";
 
 const VAULT: VaultStatus = {
@@ -80,6 +81,13 @@ export async function openApiFixture(appliance: Partial<Appliance> = {}): Promis
         unlock: async (name) => ({ ...NAMED, name }),
         remove: async () => {},
         forget: async () => {},
+      },
+      tiers: fakeTiers,
+      received: {
+        list: async () => ({ places: [] }),
+        add: async (name) => ({ name, token: "swp1.test" }),
+        renew: async (name) => ({ name, token: "swp1.test" }),
+        remove: async () => {},
       },
       scrub: {
         status: () => ({ cycleDays: 30, vaults: [] }),

@@ -17,6 +17,7 @@ const STOP_MS_MAX = 30_000;
 export interface DaemonAddresses {
   control: string;
   http?: string;
+  peers?: string;
   nbd: string[];
 }
 
@@ -25,6 +26,8 @@ export interface DaemonStart {
   config?: Record<string, unknown>;
   /** More words for `serve`. */
   words?: readonly string[];
+  /** What runs it, such as `ip netns exec NAME`; it must become the daemon, not start one. */
+  runner?: readonly string[];
 }
 
 /** What a command of the command line did. */
@@ -124,6 +127,7 @@ export class DaemonProcess implements AsyncDisposable {
     const from = performance.now();
     const child = Bun.spawn(
       [
+        ...(options.runner ?? []),
         process.execPath,
         MAIN,
         "serve",

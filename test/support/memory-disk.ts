@@ -44,6 +44,14 @@ export class MemoryDisk implements Disk {
     return Promise.resolve();
   }
 
+  link(from: string, to: string): Promise<void> {
+    const bytes = this.files.get(from);
+    if (!bytes) return Promise.reject(new SternwayError("not_found", `${from} does not exist`));
+    if (this.files.has(to)) return Promise.reject(new SternwayError("conflict", `${to} exists`));
+    this.files.set(to, bytes);
+    return Promise.resolve();
+  }
+
   remove(path: string): Promise<void> {
     this.files.delete(path);
     return Promise.resolve();

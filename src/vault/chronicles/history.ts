@@ -44,6 +44,11 @@ export class History {
     await Promise.allSettled(this.reading);
   }
 
+  /** Another file lies in a chronicle's place now: whoever asks next reads that. */
+  async renew(id: number): Promise<void> {
+    await this.set.renew(id, () => this.idle());
+  }
+
   /** The newest LSN with a time of at most `time`; undefined before the first. */
   lsnAt(time: number): Promise<number | undefined> {
     return this.pinned(() => this.findLsnAt(time));

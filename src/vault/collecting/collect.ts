@@ -148,7 +148,7 @@ export class Collector {
       await sealing.perform(async () => {
         const { manifest, runner } = sealing;
         packs.push(...manifest.packs.map(({ pack }) => pack).filter((pack) => numbers.has(pack)));
-        letGo = sealing.holdLayers();
+        letGo = sealing.holdFiles();
         await runner.run({ kind: "survey", packs, layers: manifest.layers, nextPack: manifest.next.pack });
         return undefined;
       });

@@ -23,7 +23,7 @@ export async function accountSpace(sealing: Sealing, registry: Registry, instead
   try {
     await sealing.perform(async () => {
       const { manifest, runner } = sealing;
-      letGo = sealing.holdLayers();
+      letGo = sealing.holdFiles();
       const newest = Number.MAX_SAFE_INTEGER as Lsn;
       const volumes = registry
         .volumes()

@@ -21,6 +21,7 @@ import { packPath } from "../packs/pack-format.ts";
 import type { PackDamage } from "../packs/pack-verify.ts";
 import { Quarantine, slotRanges } from "../packs/quarantine.ts";
 import { localSources, repairPack, withQuarantine, type FindCopy, type RepairReport } from "./repair.ts";
+import { missingPack, restoreWholePack } from "./whole-copy.ts";
 import type { WantedSlot } from "./repair-pack.ts";
 import { loadScrubState, saveScrubState, SCRUB_PARTS, type ScrubPart, type ScrubState } from "./scrub-state.ts";
 import type { Vault } from "../vault.ts";
@@ -50,6 +51,8 @@ export interface ScrubStep {
   findings: ScrubFinding[];
   /** Repairs that were tried. */
   repairs: { pack: number; report: RepairReport }[];
+  /** Layers and chronicles that were damaged and are whole again, from another place. */
+  restored: string[];
   /** The cycle has come to its end; the next step begins another one. */
   endsCycle: boolean;
 }
@@ -175,7 +178,7 @@ export class Scrub {
   }
 
   private async look({ part, id, sizeBytes }: Target): Promise<ScrubStep> {
-    const step: ScrubStep = { subject: "", sizeBytes, findings: [], repairs: [], endsCycle: false };
+    const step: ScrubStep = { subject: "", sizeBytes, findings: [], repairs: [], restored: [], endsCycle: false };
     switch (part) {
       case "packs":
         step.subject = `pack ${id}`;
@@ -213,23 +216,30 @@ export class Scrub {
   private async lookAtPack(record: PackRecord, step: ScrubStep): Promise<void> {
     const { sealing } = this.vault;
     const damages = await sealing.runner.run({ kind: "verify", record });
+    if (damages.length === 0) damages.push(...(await missingPack(this.vault, record)));
     // Collected or written anew while we read: the file that counts now is another one.
     if (damages.length === 0 || sealing.locate(record.pack)?.generation !== record.generation) return;
     const known = new Quarantine(sealing.manifest.quarantine);
     const damaged = [...new Set(damages.flatMap(({ slots }) => slots))].sort((a, b) => a - b);
     const isNews = (slots: readonly number[]): boolean =>
       slots.length === 0 || slots.some((slot) => !known.knows(record.pack, record.generation, slot));
-    await this.quarantine(record, damages, damaged);
+    const isWholeAgain = await restoreWholePack(this.vault, record);
+    if (!isWholeAgain) await this.quarantine(record, damages, damaged);
 
     const suspects = new Suspects();
     const groups = damages.length <= FRAMES_TOLD_MAX ? damages : together(damages);
     for (const { frame, slots, why } of groups) this.suspect(suspects, record, frame, slots, why);
     const run = new CheckRun(this.vault, {});
-    await this.trace(run, suspects);
+    if (!isWholeAgain) await this.trace(run, suspects);
     // The suspects' order is that of the groups.
     let ordinal = 0;
     for (const finding of suspects.findings(run)) {
       step.findings.push({ finding, isKnown: !isNews(groups[ordinal++]?.slots ?? []) });
+    }
+    if (isWholeAgain) {
+      const blocks = damages.some(({ slots }) => slots.length === 0) ? record.slots : damaged.length;
+      step.repairs.push({ pack: record.pack, report: { restored: { tier: blocks }, freed: 0, lost: 0 } });
+      return;
     }
     const referred = suspects.referred(record.pack);
     step.repairs.push({
@@ -290,6 +300,8 @@ export class Scrub {
   private async lookAtLayer(id: number, step: ScrubStep): Promise<void> {
     const record = this.vault.sealing.manifest.layers.find((layer) => layer.id === id)!;
     await this.collect(checkLayer(new CheckRun(this.vault, {}), record, new Set()), step);
+    // Those who read it next find the sound one.
+    if (step.findings.length > 0 && (await this.vault.restoreLayer(record))) step.restored.push(step.subject);
   }
 
   private async lookAtChronicle(id: number, step: ScrubStep): Promise<void> {
@@ -297,6 +309,7 @@ export class Scrub {
     const lastDelta = layers.findLast((layer) => layer.kind === "delta")?.lastLsn ?? 0;
     const record = chronicles.find((chronicle) => chronicle.id === id)!;
     await this.collect(checkChronicle(new CheckRun(this.vault, {}), record, lastDelta), step);
+    if (step.findings.length > 0 && (await this.vault.restoreChronicle(record))) step.restored.push(step.subject);
   }
 
   private async collect(steps: AsyncGenerator<CheckStep>, step: ScrubStep): Promise<void> {
@@ -305,7 +318,14 @@ export class Scrub {
 
   private async endCycle(): Promise<ScrubStep> {
     const { cycle, startedAt } = this.state;
-    const step: ScrubStep = { subject: `cycle ${cycle}`, sizeBytes: 0, findings: [], repairs: [], endsCycle: true };
+    const step: ScrubStep = {
+      subject: `cycle ${cycle}`,
+      sizeBytes: 0,
+      findings: [],
+      repairs: [],
+      restored: [],
+      endsCycle: true,
+    };
     this.state = { ...this.state, part: "searching", below: 0 };
     await this.repairHeld(step, { ...this.sources, packs: await this.searched() });
     this.count(step);
@@ -320,7 +340,7 @@ export class Scrub {
    * @throws unavailable
    */
   async retryRepairs(): Promise<{ pack: number; report: RepairReport }[]> {
-    const step: ScrubStep = { subject: "", sizeBytes: 0, findings: [], repairs: [], endsCycle: false };
+    const step: ScrubStep = { subject: "", sizeBytes: 0, findings: [], repairs: [], restored: [], endsCycle: false };
     await this.repairHeld(step, this.sources);
     this.count(step);
     return step.repairs;
@@ -333,6 +353,10 @@ export class Scrub {
       const record = sealing.locate(pack);
       if (record?.generation !== generation) continue;
       const damaged = held.slotsOf(pack);
+      if (await restoreWholePack(this.vault, record)) {
+        step.repairs.push({ pack, report: { restored: { tier: damaged.length }, freed: 0, lost: 0 } });
+        continue;
+      }
       const report = await repairPack(this.vault, { record, damaged, referred: undefined, sources });
       step.repairs.push({ pack, report });
     }

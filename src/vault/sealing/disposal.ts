@@ -13,9 +13,9 @@ export class Disposal {
   private readonly dir: string;
   private readonly layers: LayerSet;
   private readonly discarding = new Set<Promise<void>>();
-  /** Who keeps replaced layers on disk, and what waits for them. */
+  /** Who keeps replaced files on disk, and what waits for them. */
   private holds = 0;
-  private readonly held: number[] = [];
+  private readonly held: (() => void)[] = [];
   private stopping = false;
 
   /** @param dir - the vault's */
@@ -25,8 +25,38 @@ export class Disposal {
     this.layers = layers;
   }
 
-  /** Deletes a file beneath the vault's folder, once `set` has closed it. */
+  /** Deletes a file beneath the vault's folder, once `set` has closed it; later, while somebody holds files. */
   discard(path: string, set: { forget(id: number): Promise<void> }, id: number): void {
+    if (this.holds > 0) this.held.push(() => this.remove(path, set, id));
+    else this.remove(path, set, id);
+  }
+
+  /** Deletes layers, unless somebody holds files. */
+  discardLayers(ids: Iterable<number>): void {
+    for (const id of ids) this.discard(layerPath(id), this.layers, id);
+  }
+
+  /** Keeps the files that are replaced from now on. Ends with the call of what it returns. */
+  holdFiles(): () => void {
+    this.holds++;
+    return () => {
+      // A vault that stops leaves them to the next open.
+      if (--this.holds === 0 && !this.stopping) for (const remove of this.held.splice(0)) remove();
+    };
+  }
+
+  /** Resolves when the files that could be deleted by now are. */
+  async discarded(): Promise<void> {
+    await Promise.all(this.discarding);
+  }
+
+  /** Lets go of nothing that is held any more, and waits for what is being deleted. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    await this.discarded();
+  }
+
+  private remove(path: string, set: { forget(id: number): Promise<void> }, id: number): void {
     const gone = set
       .forget(id)
       .then(() => this.disk.remove(`${this.dir}/${path}`))
@@ -36,33 +66,5 @@ export class Disposal {
       })
       .finally(() => this.discarding.delete(gone));
     this.discarding.add(gone);
-  }
-
-  /** Deletes layers, unless somebody holds them. */
-  discardLayers(ids: Iterable<number>): void {
-    for (const id of ids) {
-      if (this.holds > 0) this.held.push(id);
-      else this.discard(layerPath(id), this.layers, id);
-    }
-  }
-
-  /** Keeps the files of layers that are replaced from now on. Ends with the call of what it returns. */
-  holdLayers(): () => void {
-    this.holds++;
-    return () => {
-      // A vault that stops leaves them to the next open.
-      if (--this.holds === 0 && !this.stopping) this.discardLayers(this.held.splice(0));
-    };
-  }
-
-  /** Resolves when the files that could be deleted by now are. */
-  async discarded(): Promise<void> {
-    await Promise.all(this.discarding);
-  }
-
-  /** Lets go of no more held layers, and waits for what is being deleted. */
-  async stop(): Promise<void> {
-    this.stopping = true;
-    await this.discarded();
   }
 }

@@ -43,7 +43,7 @@ export interface LayerStepsOptions {
   /** What must stay readable. */
   needs: () => Needs;
   /** Keeps the files of layers that are replaced from now on, until the call of what it returns. */
-  holdLayers: () => () => void;
+  holdFiles: () => () => void;
   /** Publishes other layers. @param made - number of the new layer among them @param gone - what they replace */
   replaceLayers: (layers: LayerRecord[], made: number | undefined, gone: readonly LayerRecord[]) => Promise<void>;
   replaceChronicles: (chronicles: ChronicleRecord[], made: number, gone: readonly ChronicleRecord[]) => Promise<void>;
@@ -191,7 +191,7 @@ export class LayerSteps {
     const made = of === "layers" ? this.nextLayer : this.nextChronicle;
     const numbers = of === "layers" ? { layer: made } : { chronicle: made };
     await this.options.runner.run({ ...request, ...numbers, work } as unknown as Start);
-    this.jobs.push({ ...job, work, of, made, letGo: this.options.holdLayers() });
+    this.jobs.push({ ...job, work, of, made, letGo: this.options.holdFiles() });
   }
 
   /** Begins a merge that is due, if it is of a lower rank than what is under way. */

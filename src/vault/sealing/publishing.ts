@@ -9,18 +9,37 @@ export class Publishing {
   private readonly disk: Disk;
   private readonly dir: string;
   private readonly cipher: VaultCipher | undefined;
+  private readonly onPublished: () => void;
   private current: Manifest;
   private hash: string;
   /** A finished step whose manifest could not be published: nobody knows whether that reached the disk. */
   private unpublished: { next: Manifest; published: () => void } | undefined;
 
-  /** @param dir - of the manifests @param cipher - where the vault is encrypted @param hash - of the current manifest's file */
-  constructor(disk: Disk, dir: string, cipher: VaultCipher | undefined, current: Manifest, hash: string) {
+  /**
+   * @param dir - of the manifests
+   * @param cipher - where the vault is encrypted
+   * @param hash - of the current manifest's file
+   * @param onPublished - told whenever another manifest has become the newest durable one; must not throw
+   */
+  constructor(
+    disk: Disk,
+    dir: string,
+    cipher: VaultCipher | undefined,
+    current: Manifest,
+    hash: string,
+    onPublished: () => void,
+  ) {
     this.disk = disk;
     this.dir = dir;
     this.cipher = cipher;
     this.current = current;
     this.hash = hash;
+    this.onPublished = onPublished;
+  }
+
+  /** SHA-256 of the newest manifest's file. */
+  get sha256(): string {
+    return this.hash;
   }
 
   get manifest(): Manifest {
@@ -60,5 +79,6 @@ export class Publishing {
   private async publishAs(next: Manifest): Promise<void> {
     this.hash = await publishManifest(this.disk, this.dir, next, this.cipher);
     this.current = next;
+    this.onPublished();
   }
 }

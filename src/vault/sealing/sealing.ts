@@ -77,6 +77,8 @@ const RETRY_MS_MAX = 10_000;
 
 export class Sealing {
   readonly versions: Versions;
+  /** Told of each manifest that became durable. They must not throw. */
+  readonly publishListeners = new Set<() => void>();
   private readonly publishing: Publishing;
   private readonly disposal: Disposal;
   private readonly options: SealingOptions;
@@ -102,7 +104,9 @@ export class Sealing {
   constructor(options: SealingOptions, manifest: Manifest, manifestHash: string, memtables: readonly Memtable[]) {
     this.options = options;
     const { disk, dir, cipher, layers } = options;
-    this.publishing = new Publishing(disk, `${dir}/manifest`, cipher, manifest, manifestHash);
+    this.publishing = new Publishing(disk, `${dir}/manifest`, cipher, manifest, manifestHash, () => {
+      for (const listener of this.publishListeners) listener();
+    });
     this.disposal = new Disposal(disk, dir, layers);
     this.pause = new Pause(options.clock);
     for (const pack of manifest.packs) this.packs.set(pack.pack, pack);
@@ -120,7 +124,7 @@ export class Sealing {
       onDropped,
       manifest: () => this.manifest,
       needs: () => this.needs(),
-      holdLayers: () => this.holdLayers(),
+      holdFiles: () => this.holdFiles(),
       replaceLayers: (...change) => this.replaceLayers(...change),
       replaceChronicles: (...change) => this.replaceChronicles(...change),
       discardLayer: (id) => this.disposal.discardLayers([id]),
@@ -130,6 +134,11 @@ export class Sealing {
   /** The newest durable one: what sealed history consists of. */
   get manifest(): Manifest {
     return this.publishing.manifest;
+  }
+
+  /** SHA-256 of the newest manifest's file; empty before the first. */
+  get manifestSha256(): string {
+    return this.publishing.sha256;
   }
 
   /** Files that could not be deleted; the next open removes them. */
@@ -200,9 +209,9 @@ export class Sealing {
     });
   }
 
-  /** Keeps the files of layers that are replaced from now on. Ends with the call of what it returns. */
-  holdLayers(): () => void {
-    return this.disposal.holdLayers();
+  /** Keeps the files that are replaced from now on. Ends with the call of what it returns. */
+  holdFiles(): () => void {
+    return this.disposal.holdFiles();
   }
 
   /** What must stay readable by what is durable and sealed: a mark that a crash may still take lets go of nothing. */

@@ -108,6 +108,8 @@ async function open(more: { openEngine?: OpenEngine } = {}): Promise<Vaults> {
     vaultsDir: join(dir, "vaults"),
     knownVolumesPath: join(dir, "vaults.json"),
     scrub: { cycleDays: 30 },
+    openStore: () => Promise.reject(new Error("no tier is opened here")),
+    zone: "UTC",
     storage,
     log: createLog({ level: "debug", format: "json", write: (line) => void logged.push(line) }),
     metrics: createMetrics(),

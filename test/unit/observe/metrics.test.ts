@@ -21,6 +21,19 @@ describe("createMetrics()", () => {
         { vault: "default", journalUsedBytes: 77, writable: true },
         { vault: "locked", writable: false },
       ],
+      tiers: () => [
+        {
+          vault: "default",
+          tier: "offsite",
+          online: true,
+          lagSeconds: 1.5,
+          lagBytes: 4096,
+          attempts: 7,
+          failures: 1,
+          objectsPut: 3,
+          bytesPut: 8192,
+        },
+      ],
       nbdSessions: () => 4,
     });
     const text = await metrics.text();
@@ -28,6 +41,9 @@ describe("createMetrics()", () => {
       'sternway_volume_last_lsn{volume="web1"} 9',
       'sternway_volume_last_write_age_seconds{volume="web1"} 1.5',
       'sternway_written_bytes_total{volume="web1"} 20480',
+      'sternway_tier_online{vault="default",tier="offsite"} 1',
+      'sternway_tier_lag_seconds{vault="default",tier="offsite"} 1.5',
+      'sternway_tier_put_bytes_total{vault="default",tier="offsite"} 8192',
       'sternway_journal_used_bytes{vault="default"} 77',
       'sternway_vault_writable{vault="default"} 1',
       'sternway_vault_writable{vault="locked"} 0',

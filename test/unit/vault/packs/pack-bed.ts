@@ -52,6 +52,7 @@ export class MemoryDisk implements Disk {
   sizeOf = async (path: string): Promise<number | undefined> => this.files.get(path)?.length;
   mkdir = refuse;
   rename = refuse;
+  link = refuse;
   remove = refuse;
   syncDir = refuse;
   space = refuse;

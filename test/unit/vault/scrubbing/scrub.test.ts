@@ -230,6 +230,25 @@ describe("Scrub.step()", () => {
       },
     ));
 
+  test("finds a pack whose file was deleted while it is open, and shares it with nothing new", () =>
+    scrubAfter(
+      14,
+      () => undefined,
+      async ({ scrub, bed, disk }) => {
+        expect(await readBlock(bed, "web", 0)).toEqual(noise(500, 1));
+        await cycle(scrub);
+        const path = disk.paths().find((each) => each.endsWith("00000002-0.pack"))!;
+        await disk.remove(path);
+        const step = await scrub.step();
+        expect(step.findings.map(({ finding }) => finding.message)).toEqual([
+          expect.stringContaining("its file is missing"),
+        ]);
+        expect(bed.vault.sealing.manifest.quarantine).toEqual([
+          { pack: 2, generation: 0, slots: [{ first: 0, count: 8 }] },
+        ]);
+      },
+    ));
+
   test("finds a copy in another pack at the end of a cycle, when the index does not know it", () =>
     inWorld(8, async (world) => {
       const first = await world.open();

@@ -1,0 +1,246 @@
+/**
+ * A vault's folder made of what a tier holds: identity, the newest manifests, and the tail laid out as journal files. Packs, layers and chronicles stay
+ * where they are, and are read from there (tiered-disk.ts), so every moment can be read after a few requests.
+ *
+ * To take the vault over, the tier is claimed first, and read after that: what its writer was answered for by then is there, and what it puts
+ * there later it is not answered for (claims.ts).
+ */
+import type { Clock } from "../base/clock.ts";
+import { publish, type Disk } from "../base/disk.ts";
+import { isSternwayError, SternwayError } from "../base/errors.ts";
+import { xxh64Stream } from "../base/hash.ts";
+import type { Random } from "../base/random.ts";
+import type { ObjectStore } from "../tiers/store.ts";
+import type { SealedFile } from "../vault/sealed-files.ts";
+import { identityPath, readIdentity } from "../vault/identity.ts";
+import { MANIFESTS_KEPT, manifestName } from "../vault/manifest.ts";
+import { claimOf, highestClaim, takeOver, type Claim } from "./claims.ts";
+import { eachOf } from "./each-of.ts";
+import { Ledger, type Revision, type TierSettings } from "./ledger.ts";
+import { TierReads } from "./tier-reads.ts";
+import { manifestObject, numberOf, sealedFileOf, tailPieceOf, VAULT_OBJECT, type TailPiece } from "./objects.ts";
+
+export interface ArrivalOptions {
+  disk: Disk;
+  clock: Clock;
+  random: Random;
+  /** The vault's folder; exists. */
+  dir: string;
+  host: string;
+}
+
+/** A tier that goes on being written to has changed under us so often: it is written to faster than it can be read. */
+const READS_MAX = 8;
+const SECTOR = 4096;
+
+/** Makes the folder of a vault that is only read here. @throws invalid: the place holds no vault; corrupt; unavailable */
+export async function arriveAsReader(
+  options: ArrivalOptions,
+  store: ObjectStore,
+  settings: TierSettings,
+): Promise<void> {
+  const { disk, dir } = options;
+  await connectToVault(store);
+  await makeFolders(disk, dir);
+  const ledger = await Ledger.open(disk, dir);
+  await ledger.change((before) => ({ ...before, role: "reader", tiers: [{ settings }] }));
+  await fetchState(options, store);
+}
+
+/** Brings the folder of a reader up to what its tier holds now. The vault is closed. @throws unavailable: it stays as it was, or is older in part */
+export async function refreshReader(options: ArrivalOptions, store: ObjectStore): Promise<void> {
+  await connectToVault(store);
+  await fetchState(options, store);
+}
+
+/**
+ * Makes this installation the writer of a vault that was opened from a tier. The vault is closed; when it is opened next, it is writable.
+ * @throws conflict: somebody else takes over at this moment
+ */
+export async function becomeWriter(options: ArrivalOptions, store: ObjectStore): Promise<Claim> {
+  const { disk, dir, clock, random, host } = options;
+  await connectToVault(store);
+  const epoch = ((await highestClaim(store))?.epoch ?? 0) + 1;
+  const claim = await takeOver({ store, random, epoch, wall: clock.wall(), host });
+  const revision = await fetchState(options, store);
+  await fetchMap(options, store);
+  const ledger = await Ledger.open(disk, dir);
+  await ledger.change(({ overtaken: _, ...before }) => ({
+    ...before,
+    role: "arriving",
+    tiers: before.tiers.map(({ settings }, i) => ({
+      settings,
+      ...(i === 0 && { old: revision, claimed: { sequence: claim.sequence, nonce: claim.nonce } }),
+    })),
+  }));
+  return claim;
+}
+
+/**
+ * Removes sealed files of this folder that are not the tier's: two writers may have given one number to different files, and their checksums inside
+ * would fit all the same.
+ */
+async function dropStrangers(disk: Disk, dir: string, store: ObjectStore): Promise<void> {
+  const folders = ["layers", "chronicles", ...(await disk.list(`${dir}/packs`)).map((name) => `packs/${name}`)];
+  const isEmpty = (await Promise.all(folders.map((folder) => disk.list(`${dir}/${folder}`)))).flat().length === 0;
+  if (isEmpty) return;
+  const named = new Map<string, SealedFile | "several">();
+  for (const folder of ["packs", "layers", "chronicles"]) {
+    for await (const { name, sizeBytes } of store.list(folder)) {
+      const file = sealedFileOf(name, sizeBytes);
+      if (file) named.set(file.path, named.has(file.path) ? "several" : file);
+    }
+  }
+  for (const folder of folders) {
+    for (const name of await disk.list(`${dir}/${folder}`)) {
+      const path = `${folder}/${name}`;
+      const file = named.get(path);
+      if (file === undefined || file === "several" || !(await isCopy(disk, `${dir}/${path}`, file))) {
+        await disk.remove(`${dir}/${path}`);
+      }
+    }
+  }
+}
+
+async function isCopy(disk: Disk, path: string, file: SealedFile): Promise<boolean> {
+  if ((await disk.sizeOf(path)) !== file.sizeBytes) return false;
+  const hash = xxh64Stream(0n);
+  const opened = await disk.open(path, "read");
+  try {
+    const piece = new Uint8Array(2 ** 20);
+    for (let at = 0; at < file.sizeBytes;) {
+      const got = await opened.read(piece, at);
+      if (got === 0) return false;
+      hash.update(piece.subarray(0, got));
+      at += got;
+    }
+  } finally {
+    await opened.close();
+  }
+  return hash.digest().toString(16).padStart(16, "0") === file.checksum;
+}
+
+/** Layers and chronicles, small beside the packs: a writer's sealer merges them, and has no tiers behind its disk. */
+async function fetchMap({ disk, dir }: ArrivalOptions, store: ObjectStore): Promise<void> {
+  const reads = new TierReads(
+    () => [{ name: store.url, store, rank: () => 0 }],
+    (_tier, _file, error) => {
+      throw error;
+    },
+  );
+  for (const folder of ["layers", "chronicles"]) {
+    for await (const { name, sizeBytes } of store.list(folder)) {
+      const file = sealedFileOf(name, sizeBytes);
+      if (!file || (await disk.sizeOf(`${dir}/${file.path}`)) === sizeBytes) continue;
+      // What is gone meanwhile was replaced by something else before we claimed.
+      await reads.copyTo(disk, `${dir}/${file.path}`, file);
+    }
+  }
+}
+
+/** @returns the vault's id @throws invalid: there is none */
+async function connectToVault(store: ObjectStore): Promise<string> {
+  const identity = await store.identify();
+  if (identity === undefined) throw new SternwayError("invalid", `${store.url} holds no vault`);
+  await store.connect(identity);
+  return identity;
+}
+
+async function makeFolders(disk: Disk, dir: string): Promise<void> {
+  for (const name of ["journal", "packs", "layers", "chronicles", "manifest"]) await disk.mkdir(`${dir}/${name}`);
+  await disk.syncDir(dir);
+}
+
+/** Reads manifests, tail and identity until none of it changed meanwhile; `vault.json` comes last, since its being there says that the folder is whole. */
+async function fetchState(options: ArrivalOptions, store: ObjectStore): Promise<Revision> {
+  const { disk, dir } = options;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const numbers = await manifestNumbers(store);
+      const newest = numbers.at(-1);
+      if (newest === undefined)
+        throw new SternwayError("invalid", `${store.url} holds no manifest yet: nothing was copied there`);
+      const identity = await store.get(VAULT_OBJECT);
+      const revision = await fetchManifests(disk, dir, store, numbers.slice(-MANIFESTS_KEPT));
+      await publish(disk, `${dir}/vault.json.arriving`, [identity]);
+      await fetchTail(options, store);
+      await dropStrangers(disk, dir, store);
+      if ((await manifestNumbers(store)).at(-1) === newest) {
+        await disk.rename(`${dir}/vault.json.arriving`, identityPath(dir));
+        await disk.syncDir(dir);
+        return revision;
+      }
+    } catch (error) {
+      // Its writer let go of something between our question and our reading.
+      if (!isSternwayError(error, "not_found")) throw error;
+    }
+    if (attempt === READS_MAX) {
+      throw new SternwayError("unavailable", `${store.url} changes faster than it can be read; try again`);
+    }
+  }
+}
+
+async function manifestNumbers(store: ObjectStore): Promise<number[]> {
+  const numbers: number[] = [];
+  for await (const { name } of store.list("manifest")) {
+    const number = numberOf("manifest", name);
+    if (number !== undefined) numbers.push(number);
+  }
+  return numbers.sort((a, b) => a - b);
+}
+
+async function fetchManifests(
+  disk: Disk,
+  dir: string,
+  store: ObjectStore,
+  numbers: readonly number[],
+): Promise<Revision> {
+  const heads = new Map<number, string>();
+  await eachOf(numbers, async (number) => {
+    const bytes = await store.get(manifestObject(number));
+    heads.set(number, new TextDecoder().decode(bytes.subarray(0, 64)));
+    await publish(disk, `${dir}/manifest/${manifestName(number)}`, [bytes]);
+  });
+  const kept = new Set(numbers.map(manifestName));
+  for (const name of await disk.list(`${dir}/manifest`)) {
+    if (!kept.has(name)) await disk.remove(`${dir}/manifest/${name}`);
+  }
+  await disk.syncDir(`${dir}/manifest`);
+  const newest = numbers.at(-1)!;
+  return { number: newest, sha256: heads.get(newest)! };
+}
+
+/** Lays out the pieces as journal files. Recovery takes what the chain of groups proves, and looks at nothing that a manifest covers. */
+async function fetchTail({ disk, dir }: ArrivalOptions, store: ObjectStore): Promise<void> {
+  const { journalFileBytes } = await readIdentity(disk, dir, `${dir}/vault.json.arriving`);
+  const from = await tailsCountFrom(store);
+  const files = new Map<number, TailPiece[]>();
+  for await (const info of store.list("tail")) {
+    const piece = tailPieceOf(info);
+    if (!piece || piece.writer < from || piece.offset + piece.sizeBytes > journalFileBytes) continue;
+    files.set(piece.fileSequence, [...(files.get(piece.fileSequence) ?? []), piece]);
+  }
+  for (const name of await disk.list(`${dir}/journal`)) await disk.remove(`${dir}/journal/${name}`);
+  let slot = 0;
+  for (const [, ofFile] of [...files].sort(([a], [b]) => a - b)) {
+    const path = `${dir}/journal/${String(slot++).padStart(4, "0")}.journal`;
+    const file = await disk.open(path, "create");
+    try {
+      await file.write(new Uint8Array(SECTOR), journalFileBytes - SECTOR);
+      await eachOf(ofFile, async ({ name, offset }) => {
+        await file.write(await store.get(name), offset);
+      });
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  }
+  await disk.syncDir(`${dir}/journal`);
+}
+
+/** The first writer whose tail counts: what others sent after they were overtaken they were never answered for, and it fits nothing. */
+async function tailsCountFrom(store: ObjectStore): Promise<number> {
+  let newest = 0;
+  for await (const { name } of store.list("settled")) newest = Math.max(newest, numberOf("settled", name) ?? 0);
+  return newest === 0 ? 0 : ((await claimOf(store, newest))?.tookOverAt ?? 0);
+}

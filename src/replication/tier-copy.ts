@@ -1,0 +1,556 @@
+/**
+ * Keeps one tier equal to the vault: admits it, brings it up to the newest manifest, sends the journal's tail, and says how far it is.
+ *
+ * A tier is admitted whenever it is reached anew: its revision must be what the ledger says it held or was to hold, its highest claim of a writer must be
+ * ours, and what it holds is listed. From then on what it holds is known, and no listing is made. Then, again and again: hold the newest manifest's
+ * files, put what is missing, put the manifest (if absent: law 7), delete what it no longer names (law 5), and note the revision.
+ *
+ * While much is missing, the tier is *unsynchronised*: it is not asked before others, and no flush waits for it. A manifest published meanwhile aborts the
+ * attempt after the object at hand; what was copied stays, and the next attempt wants the newer manifest's files. An attempt with little left is not aborted,
+ * or a vault that is written to without pause would never be done; so it converges whenever the tier is faster than what comes in.
+ */
+import type { Clock, Timer } from "../base/clock.ts";
+import { readWhole } from "../base/disk.ts";
+import { errorText, isSternwayError, SternwayError } from "../base/errors.ts";
+import type { Random } from "../base/random.ts";
+import { bytesSource, type ObjectStore } from "../tiers/store.ts";
+import { nextRun } from "../tiers/schedule.ts";
+import { identityPath } from "../vault/identity.ts";
+import { MANIFESTS_KEPT, manifestName, type Manifest } from "../vault/manifest.ts";
+import type { HeldFiles, Vault } from "../vault/vault.ts";
+import { admit, fenced, isSame, strangerAt, type AdmissionOptions, type Stranger } from "./admission.ts";
+import { isStillHighest, type Claim } from "./claims.ts";
+import { JournalTail } from "./journal-tail.ts";
+import { holding, intending, type Ledger, type Revision, type TierSettings } from "./ledger.ts";
+import type { LsnTimes } from "./lsn-times.ts";
+import { manifestObject, sealedObjects, settledObject, VAULT_OBJECT, type SealedObject } from "./objects.ts";
+import { sealedSource } from "./sealed-source.ts";
+
+/**
+ * - `connecting`: not reached yet, or being compared
+ * - `unsynchronised`: being brought up
+ * - `online`: as new as its mode asks for, or little behind
+ * - `offline`: out of reach; it is tried again
+ * - `foreign`: another installation writes there; nothing is written, until somebody removes the tier and adds it again
+ * - `overtaken`: another installation took the vault over there
+ */
+export type CopyState = "connecting" | "unsynchronised" | "online" | "offline" | "foreign" | "overtaken";
+
+interface Progress {
+  doneBytes: number;
+  totalBytes: number;
+}
+
+export interface CopyStatus {
+  state: CopyState;
+  /** Wall time since when, microseconds. */
+  since: number;
+  /** Why it is not online. */
+  reason: string | undefined;
+  revision: Revision | undefined;
+  /** Everything up to this LSN can be had from the tier. */
+  reachedLsn: number;
+  lagSeconds: number;
+  lagBytes: number;
+  /** Of the attempt under way. */
+  progress: Progress | undefined;
+  objectsPut: number;
+  bytesPut: number;
+}
+
+export interface TierCopyOptions {
+  vault: Vault;
+  store: ObjectStore;
+  settings: TierSettings;
+  ledger: Ledger;
+  clock: Clock;
+  random: Random;
+  times: LsnTimes;
+  /** For people. */
+  host: string;
+  /** IANA name; whose hours a schedule means. */
+  zone: string;
+  onState: (copy: TierCopy, before: CopyState) => void;
+  /** Told whenever more can be had from the tier than before. */
+  onProgress: () => void;
+  /** Another installation took the vault over. */
+  onOvertaken: (claim: Claim) => void;
+  /** Default 10 minutes. */
+  graceMs?: number | undefined;
+  /** Brings back a file that is damaged on this machine. */
+  restore: (object: SealedObject) => Promise<boolean>;
+}
+
+/** An attempt with no more left than this is not aborted any more; and a tier that lacks more than this is unsynchronised. */
+export const FINISH_BYTES = 256 * 2 ** 20;
+/** Objects put at once: one leaves the line idle between requests, many would crowd out the tail. */
+const PUTS_AT_ONCE = 3;
+/** What no manifest names any more stays so long, for those who read from the one before (`sternway vault refresh`). */
+const GRACE_MS = 600_000;
+/** How often a writer that has nothing to write asks whether it still is. */
+const CONFIRM_MS = 30_000;
+/** A tier that refused for a reason of its own is asked again after so long. */
+const RETRY_MS = 5_000;
+
+interface Admitted {
+  claim: Claim;
+  manifests: Set<number>;
+  /** Objects that no manifest names any more: since when, in monotonic microseconds. */
+  unnamed: Map<string, number>;
+  revision: Revision | undefined;
+  tail: JournalTail;
+  /** A manifest of this writer is there that covers all it recovered: from then on pieces of its tail mean something. */
+  isOurs: boolean;
+  confirmedLsn: number;
+}
+
+export class TierCopy {
+  readonly settings: TierSettings;
+  private readonly options: TierCopyOptions;
+  private admitted: Admitted | undefined;
+  /** Sealed objects that are there: name and size. Kept while the tier is away. */
+  private have = new Map<string, number>();
+  /** `vault.json` as it is there. */
+  private identity: Uint8Array | undefined;
+  private missing: { number: number; have: Map<string, number>; count: number; bytes: number } | undefined;
+  private current: CopyState = "connecting";
+  private since: number;
+  private reason: string | undefined;
+  private progress: Progress | undefined;
+  private objectsPut = 0;
+  private bytesPut = 0;
+  private stopping = false;
+  private readonly abort = new AbortController();
+  private wakers: (() => void)[] = [];
+  private work: Promise<void> | undefined;
+  private sending: Promise<void> | undefined;
+  private isSendWanted = false;
+  /** When nobody had claimed after us, in monotonic microseconds. */
+  private confirmedAt = 0;
+  /** A synchronous tier that is about to be online: flushes wait for it already, so that none is answered without it once it is. */
+  private isJoining = false;
+  /** When a scheduled tier is due; undefined: when something is new. */
+  private dueAt: number | undefined;
+  private isAsked = false;
+
+  constructor(options: TierCopyOptions) {
+    this.options = options;
+    this.settings = options.settings;
+    this.since = options.clock.wall();
+  }
+
+  get name(): string {
+    return this.settings.name;
+  }
+
+  get state(): CopyState {
+    return this.current;
+  }
+
+  /**
+   * Everything up to here can be had from the tier, and will be by whoever takes over: it was there before the last time that nobody had claimed after us.
+   */
+  get reached(): number {
+    return this.admitted?.confirmedLsn ?? 0;
+  }
+
+  status(): CopyStatus {
+    const { times } = this.options;
+    return {
+      state: this.current,
+      since: this.since,
+      reason: this.reason,
+      revision: this.admitted?.revision ?? this.options.ledger.tier(this.name)?.old,
+      reachedLsn: this.reached,
+      lagSeconds: times.ageBeyond(this.reached) / 1e6,
+      lagBytes: this.lagBytes,
+      progress: this.progress,
+      objectsPut: this.objectsPut,
+      bytesPut: this.bytesPut,
+    };
+  }
+
+  start(): void {
+    this.dueAt = this.nextDue();
+    this.work = this.loop();
+  }
+
+  /** Flushes are answered only when this tier has them, too. */
+  get holdsFlushes(): boolean {
+    return this.settings.mode === "sync" && (this.current === "online" || this.isJoining);
+  }
+
+  /** It said nothing for too long while a flush waited. It is brought up like one that was away, as soon as it answers. */
+  stall(waitedMs: number): void {
+    this.isJoining = false;
+    if (this.current !== "online") return;
+    const why = `it kept a flush waiting for ${waitedMs / 1000} s: none waits for it until it has caught up`;
+    this.become("unsynchronised", why);
+    this.wake();
+  }
+
+  /** Something is new, or the tier may be back. */
+  wake(): void {
+    for (const resolve of this.wakers.splice(0)) resolve();
+  }
+
+  /** A scheduled tier is brought up now. */
+  ask(): void {
+    this.isAsked = true;
+    this.wake();
+  }
+
+  /** Asks for the tail to be sent; what was asked for while one is on its way goes with the next. */
+  send(): void {
+    this.isSendWanted = true;
+    this.sending ??= this.sendAll().finally(() => {
+      this.sending = undefined;
+      if (this.isSendWanted && this.admitted && !this.stopping) this.send();
+    });
+  }
+
+  /** Ends after the object at hand. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    this.abort.abort();
+    this.wake();
+    await this.work;
+    await this.sending;
+  }
+
+  private async loop(): Promise<void> {
+    // Who was overtaken has nothing left to ask there.
+    while (!this.stopping && this.current !== "overtaken") {
+      try {
+        if (!this.admitted) await this.admit();
+        if (await this.bringUp()) continue;
+        await this.rest(this.isScheduled ? this.untilDue() : CONFIRM_MS);
+        await this.confirmIdle();
+      } catch (error) {
+        this.failed(error);
+        if (!this.stopping) await this.rest(RETRY_MS);
+      }
+    }
+  }
+
+  /** A writer that has nothing to write must find out, too, that it is none any more. */
+  private async confirmIdle(): Promise<void> {
+    const { admitted } = this;
+    if (!admitted || this.stopping || this.options.clock.monotonic() - this.confirmedAt < CONFIRM_MS * 1000) return;
+    await this.confirm(admitted);
+  }
+
+  private failed(error: unknown): void {
+    if (!isSternwayError(error)) throw error;
+    this.admitted = undefined;
+    this.isJoining = false;
+    this.options.onProgress();
+    if (this.stopping) return;
+    if (this.current === "overtaken") return;
+    if (error.kind === "fenced") this.become("foreign", error.message);
+    else this.become("offline", errorText(error));
+  }
+
+  /** @throws fenced: another installation writes there */
+  private async admit(): Promise<void> {
+    const { vault, store } = this.options;
+    if (this.current !== "offline" && this.current !== "foreign") this.become("connecting", undefined);
+    const outcome = await admit(this.admissionOptions);
+    if ("stranger" in outcome) throw this.met(outcome.stranger);
+    const { claim, revision, manifests, have, pieces } = outcome;
+    await this.putIdentity();
+    // Only what is published from here on says what is there.
+    const nothing = { fileSequence: 0, lsn: 0 };
+    const tail = new JournalTail(vault.journal, store, claim.sequence, pieces, nothing);
+    this.have = have;
+    this.admitted = { claim, manifests, unnamed: new Map(), revision, tail, isOurs: false, confirmedLsn: 0 };
+  }
+
+  private get admissionOptions(): AdmissionOptions {
+    return { ...this.options, name: this.name };
+  }
+
+  private met({ error, tookOver }: Stranger): SternwayError {
+    if (tookOver) {
+      this.become("overtaken", error.message);
+      this.options.onOvertaken(tookOver);
+    }
+    return error;
+  }
+
+  /** The one object that is replaced, when the vault's keys changed. */
+  private async putIdentity(): Promise<void> {
+    const { vault, store } = this.options;
+    const { disk, dir } = vault.parts;
+    const ours = await readWhole(disk, identityPath(dir));
+    this.identity ??= await store.get(VAULT_OBJECT).catch(nothingThere);
+    if (this.identity && Buffer.compare(this.identity, ours) === 0) return;
+    await store.put(VAULT_OBJECT, bytesSource(ours));
+    this.identity = ours;
+  }
+
+  /** @returns false: nothing is left to do for now */
+  private async bringUp(): Promise<boolean> {
+    const admitted = this.admitted!;
+    const { vault } = this.options;
+    const isDue = !this.isScheduled || this.isAsked || this.untilDue() === 0;
+    if (!isDue && admitted.revision) {
+      if (this.current !== "online") this.become("online", undefined);
+      return false;
+    }
+    if (this.isScheduled && isDue) {
+      // What a schedule asks for is the vault as it is then, not what happens to be sealed.
+      await vault.seal();
+    }
+    if (isSame(admitted.revision, { number: vault.sealing.manifest.number, sha256: vault.sealing.manifestSha256 })) {
+      // After a new connection, nothing may have changed.
+      if (!admitted.isOurs) await this.settle(admitted, vault.sealing.manifest);
+      await this.clean(admitted, vault.sealing.manifest);
+      await this.join(admitted);
+      return false;
+    }
+    const held = vault.holdFiles();
+    try {
+      await this.copy(admitted, held);
+    } finally {
+      this.progress = undefined;
+      held.release();
+    }
+    return true;
+  }
+
+  private async copy(admitted: Admitted, { manifest, sha256 }: HeldFiles): Promise<void> {
+    const { vault, ledger, onProgress } = this.options;
+    const { disk, dir } = vault.parts;
+    const path = `${dir}/manifest/${manifestName(manifest.number)}`;
+    // At once: only the newest few are kept.
+    const bytes = await readWhole(disk, path).catch(nothingThere);
+    if (!bytes) return;
+    const wanted = sealedObjects(manifest);
+    const missing = [...wanted.values()].filter(({ name, file }) => this.have.get(name) !== file.sizeBytes);
+    const totalBytes = missing.reduce((sum, { file }) => sum + file.sizeBytes, 0);
+    if (totalBytes > FINISH_BYTES || this.current !== "online") this.become("unsynchronised", undefined);
+    const progress = { doneBytes: 0, totalBytes };
+    this.progress = progress;
+    const intended: Revision = { number: manifest.number, sha256 };
+    await ledger.changeTier(this.name, (before) => intending(before, intended));
+    if (!(await this.putAll(missing, manifest.number, progress))) return;
+    await this.putIdentity();
+    if (!(await this.publish(admitted, manifest.number, bytes))) return;
+    for (const { name, file } of missing) this.have.set(name, file.sizeBytes);
+    admitted.manifests.add(manifest.number);
+    admitted.revision = intended;
+    await ledger.changeTier(this.name, (before) => holding(before, intended));
+    await this.settle(admitted, manifest);
+    // Only what was confirmed: whoever took over reads on from the manifest before, and still needs what that names.
+    await this.clean(admitted, manifest);
+    await this.join(admitted);
+    onProgress();
+  }
+
+  private async join(admitted: Admitted): Promise<void> {
+    this.noteDone();
+    if (this.current === "online") return;
+    if (this.settings.mode === "sync") {
+      if (!admitted.isOurs) return;
+      this.isJoining = true;
+      await this.sending;
+      await admitted.tail.send(this.abort.signal);
+      await this.confirm(admitted);
+    }
+    this.become("online", undefined);
+    this.isJoining = false;
+  }
+
+  private async settle(admitted: Admitted, manifest: Manifest): Promise<void> {
+    admitted.tail.sealed(manifest.sealed);
+    await this.confirm(admitted);
+    // What was recovered is covered: only then may our tail take the place of an earlier writer's.
+    if (admitted.isOurs || manifest.sealed.lsn < this.options.vault.recoveredLsn) return;
+    const { sequence, tookOverAt } = admitted.claim;
+    if (tookOverAt > 0) await this.options.store.put(settledObject(sequence), bytesSource(new Uint8Array(0)));
+    admitted.isOurs = true;
+  }
+
+  /** What is there by now counts, if nobody claimed after us: whoever does from now on finds it. @throws fenced */
+  private async confirm(admitted: Admitted): Promise<void> {
+    const { reached } = admitted.tail;
+    if (!(await isStillHighest(this.options.store, admitted.claim.sequence))) throw await this.overtaken();
+    admitted.confirmedLsn = reached;
+    this.confirmedAt = this.options.clock.monotonic();
+  }
+
+  /** @returns false: a newer manifest was published, and much is left: the attempt is aborted */
+  private async putAll(missing: readonly SealedObject[], target: number, progress: Progress): Promise<boolean> {
+    const { vault } = this.options;
+    const queue = [...missing];
+    let isAborted = false;
+    const worker = async (): Promise<void> => {
+      for (let object = queue.shift(); object && !isAborted; object = queue.shift()) {
+        try {
+          await this.putSealed(object);
+        } catch (error) {
+          isAborted = true;
+          throw error;
+        }
+        this.have.set(object.name, object.file.sizeBytes);
+        progress.doneBytes += object.file.sizeBytes;
+        const left = progress.totalBytes - progress.doneBytes;
+        isAborted ||= this.stopping || (left > FINISH_BYTES && vault.sealing.manifest.number !== target);
+      }
+    };
+    // All of them come to an end before an error of one counts: none works on behind the next attempt's back.
+    const results = await Promise.allSettled(Array.from({ length: PUTS_AT_ONCE }, worker));
+    for (const result of results) if (result.status === "rejected") throw result.reason;
+    return !isAborted;
+  }
+
+  private async putSealed(object: SealedObject): Promise<void> {
+    const { vault, store, restore } = this.options;
+    const { disk, dir } = vault.parts;
+    for (let attempt = 1; ; attempt++) {
+      await using source = sealedSource(disk, dir, object.file);
+      try {
+        await store.put(object.name, source, { signal: this.abort.signal });
+        this.objectsPut++;
+        this.bytesPut += object.file.sizeBytes;
+        return;
+      } catch (error) {
+        if (source.failure === undefined) throw error;
+        // It is this machine's copy that is damaged. Another tier may have a sound one.
+        if (attempt > 1 || !(await restore(object))) throw source.failure;
+      }
+    }
+  }
+
+  /** @returns false: the number was taken, and the next manifest has another one @throws fenced: another writer took it */
+  private async publish(admitted: Admitted, number: number, bytes: Uint8Array): Promise<boolean> {
+    const { store, vault } = this.options;
+    const name = manifestObject(number);
+    try {
+      await store.put(name, bytesSource(bytes), { ifAbsent: true });
+    } catch (error) {
+      if (!isSternwayError(error, "conflict")) throw error;
+      // Ours, when an earlier try was done and its answer was lost.
+      const there = await store.get(name);
+      if (Buffer.compare(there, bytes) !== 0) {
+        if (!(await isStillHighest(store, admitted.claim.sequence))) throw await this.overtaken(error);
+        // From before our claim: a request of a writer that ended, or was overtaken, which arrived late. It never counted.
+        admitted.manifests.add(number);
+        await vault.sealing.perform(() => Promise.resolve({ changes: {} }));
+        return false;
+      }
+    }
+    this.objectsPut++;
+    this.bytesPut += bytes.length;
+    return true;
+  }
+
+  /** Finds out who it is. */
+  private async overtaken(cause?: unknown): Promise<SternwayError> {
+    const stranger = await strangerAt(this.admissionOptions);
+    return stranger ? this.met(stranger) : fenced(this.admissionOptions, "has other manifests", cause);
+  }
+
+  /** Removes what the tier's manifest does not name any more. */
+  private async clean(admitted: Admitted, manifest: Manifest): Promise<void> {
+    const { store } = this.options;
+    const wanted = sealedObjects(manifest);
+    const { clock, graceMs = GRACE_MS } = this.options;
+    const now = clock.monotonic();
+    for (const name of [...this.have.keys()]) {
+      if (wanted.has(name)) {
+        admitted.unnamed.delete(name);
+        continue;
+      }
+      const since = admitted.unnamed.get(name) ?? now;
+      admitted.unnamed.set(name, since);
+      if (now - since < graceMs * 1000) continue;
+      await store.remove(name);
+      this.have.delete(name);
+      admitted.unnamed.delete(name);
+    }
+    for (const number of [...admitted.manifests].filter((each) => each <= manifest.number - MANIFESTS_KEPT)) {
+      await store.remove(manifestObject(number));
+      admitted.manifests.delete(number);
+    }
+    await admitted.tail.removeSealed();
+  }
+
+  private async sendAll(): Promise<void> {
+    const { admitted } = this;
+    this.isSendWanted = false;
+    if (admitted?.isOurs !== true || this.isScheduled || this.stopping) return;
+    try {
+      await admitted.tail.send(this.abort.signal);
+      if (admitted.tail.reached === admitted.confirmedLsn) return;
+      await this.confirm(admitted);
+      this.options.onProgress();
+    } catch (error) {
+      if (this.admitted === admitted) this.failed(error);
+      else if (!isSternwayError(error)) throw error;
+      this.wake();
+    }
+  }
+
+  private get isScheduled(): boolean {
+    return this.settings.mode === "scheduled";
+  }
+
+  private noteDone(): void {
+    this.isAsked = false;
+    this.dueAt = this.nextDue();
+  }
+
+  private nextDue(): number | undefined {
+    const { schedule } = this.settings;
+    if (!this.isScheduled || schedule === undefined) return undefined;
+    return nextRun(schedule, this.options.clock.wall(), this.options.zone);
+  }
+
+  /** Milliseconds; 0: now. */
+  private untilDue(): number {
+    return this.dueAt === undefined ? 0 : Math.max(0, (this.dueAt - this.options.clock.wall()) / 1000);
+  }
+
+  /** What is here and not there, as far as is known; of a tier that was never reached since the start, all of it. */
+  get lagBytes(): number {
+    const { manifest } = this.options.vault.sealing;
+    const unsent = this.admitted?.tail.unsentBytes ?? 0;
+    const { have } = this;
+    // Asked for several times a second, and a manifest of a large vault names tens of thousands of files.
+    if (this.missing?.number !== manifest.number || this.missing.have !== have || this.missing.count !== have.size) {
+      let bytes = 0;
+      for (const { name, file } of sealedObjects(manifest).values()) if (!have.has(name)) bytes += file.sizeBytes;
+      this.missing = { number: manifest.number, have, count: have.size, bytes };
+    }
+    return unsent + this.missing.bytes;
+  }
+
+  private async rest(delayMs: number | undefined): Promise<void> {
+    let timer: Timer | undefined;
+    await new Promise<void>((resolve) => {
+      this.wakers.push(resolve);
+      // A due time far away is looked at again now and then: clocks are set.
+      if (delayMs !== undefined) timer = this.options.clock.timer(Math.min(delayMs, 60_000), resolve);
+      if (this.stopping) resolve();
+    });
+    timer?.cancel();
+  }
+
+  private become(state: CopyState, reason: string | undefined): void {
+    this.reason = reason;
+    if (state === this.current) return;
+    const before = this.current;
+    this.current = state;
+    this.since = this.options.clock.wall();
+    this.options.onState(this, before);
+    // Who waits for a flush must not wait for a tier that is away.
+    this.options.onProgress();
+  }
+}
+
+function nothingThere(error: unknown): undefined {
+  if (isSternwayError(error, "not_found")) return undefined;
+  throw error;
+}
