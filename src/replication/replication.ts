@@ -20,7 +20,6 @@ import type { Claim } from "./claims.ts";
 import { FlushGate } from "./flush-gate.ts";
 import { Ledger, TIERS_MAX, type LedgerState, type TierSettings } from "./ledger.ts";
 import { LsnTimes } from "./lsn-times.ts";
-import type { SealedObject } from "./objects.ts";
 import { ReadCache } from "./read-cache.ts";
 import { Restoration } from "./restoration.ts";
 import { TierCopy, type CopyState, type CopyStatus } from "./tier-copy.ts";
@@ -413,7 +412,7 @@ export class Replication {
       onState: (copy, before) => this.tellState(copy, before),
       onProgress: () => this.gate.release(),
       onOvertaken: (claim) => void this.overtaken(link.settings.name, claim),
-      restore: ({ file }: SealedObject) => this.restoreFile(file),
+      restore: this.restoreFile,
     });
     link.copy.start();
   }

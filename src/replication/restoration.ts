@@ -79,7 +79,7 @@ export class Restoration {
         if ((await disk.sizeOf(`${dir}/${file.path}`)) === file.sizeBytes) continue;
         if (await this.restore(file)) {
           // What is open reads from the tier still, and would fail when that goes away.
-          await vault.renew(file);
+          await vault.restorer.renew(file);
           await cache.forget(objectName(file));
         } else missing++;
       }

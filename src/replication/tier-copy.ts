@@ -17,14 +17,14 @@ import { bytesSource, type ObjectStore } from "../tiers/store.ts";
 import { nextRun } from "../tiers/schedule.ts";
 import { identityPath } from "../vault/identity.ts";
 import { MANIFESTS_KEPT, manifestName, type Manifest } from "../vault/manifest.ts";
-import type { HeldFiles, Vault } from "../vault/vault.ts";
+import type { HeldFiles, RestoreFile, Vault } from "../vault/vault.ts";
 import { admit, fenced, isSame, strangerAt, type AdmissionOptions, type Stranger } from "./admission.ts";
 import { isStillHighest, type Claim } from "./claims.ts";
 import { JournalTail } from "./journal-tail.ts";
 import { holding, intending, type Ledger, type Revision, type TierSettings } from "./ledger.ts";
 import type { LsnTimes } from "./lsn-times.ts";
-import { manifestObject, sealedObjects, settledObject, VAULT_OBJECT, type SealedObject } from "./objects.ts";
-import { sealedSource } from "./sealed-source.ts";
+import { manifestObject, sealedObjects, settledObject, VAULT_OBJECT } from "./objects.ts";
+import { putAll } from "./shipment.ts";
 
 /**
  * - `connecting`: not reached yet, or being compared
@@ -78,13 +78,11 @@ export interface TierCopyOptions {
   /** Default 10 minutes. */
   graceMs?: number | undefined;
   /** Brings back a file that is damaged on this machine. */
-  restore: (object: SealedObject) => Promise<boolean>;
+  restore: RestoreFile;
 }
 
 /** An attempt with no more left than this is not aborted any more; and a tier that lacks more than this is unsynchronised. */
 export const FINISH_BYTES = 256 * 2 ** 20;
-/** Objects put at once: one leaves the line idle between requests, many would crowd out the tail. */
-const PUTS_AT_ONCE = 3;
 /** What no manifest names any more stays so long, for those who read from the one before (`sternway vault refresh`). */
 const GRACE_MS = 600_000;
 /** How often a writer that has nothing to write asks whether it still is. */
@@ -334,10 +332,24 @@ export class TierCopy {
     this.progress = progress;
     const intended: Revision = { number: manifest.number, sha256 };
     await ledger.changeTier(this.name, (before) => intending(before, intended));
-    if (!(await this.putAll(missing, manifest.number, progress))) return;
+    const { signal } = this.abort;
+    const isWhole = await putAll(
+      { ...this.options, signal },
+      missing,
+      ({ name, file }) => {
+        this.have.set(name, file.sizeBytes);
+        this.objectsPut++;
+        this.bytesPut += file.sizeBytes;
+        progress.doneBytes += file.sizeBytes;
+      },
+      () => {
+        const isMuchLeft = progress.totalBytes - progress.doneBytes > FINISH_BYTES;
+        return this.stopping || (isMuchLeft && vault.sealing.manifest.number !== manifest.number);
+      },
+    );
+    if (!isWhole) return;
     await this.putIdentity();
     if (!(await this.publish(admitted, manifest.number, bytes))) return;
-    for (const { name, file } of missing) this.have.set(name, file.sizeBytes);
     admitted.manifests.add(manifest.number);
     admitted.revision = intended;
     await ledger.changeTier(this.name, (before) => holding(before, intended));
@@ -378,49 +390,6 @@ export class TierCopy {
     if (!(await isStillHighest(this.options.store, admitted.claim.sequence))) throw await this.overtaken();
     admitted.confirmedLsn = reached;
     this.confirmedAt = this.options.clock.monotonic();
-  }
-
-  /** @returns false: a newer manifest was published, and much is left: the attempt is aborted */
-  private async putAll(missing: readonly SealedObject[], target: number, progress: Progress): Promise<boolean> {
-    const { vault } = this.options;
-    const queue = [...missing];
-    let isAborted = false;
-    const worker = async (): Promise<void> => {
-      for (let object = queue.shift(); object && !isAborted; object = queue.shift()) {
-        try {
-          await this.putSealed(object);
-        } catch (error) {
-          isAborted = true;
-          throw error;
-        }
-        this.have.set(object.name, object.file.sizeBytes);
-        progress.doneBytes += object.file.sizeBytes;
-        const left = progress.totalBytes - progress.doneBytes;
-        isAborted ||= this.stopping || (left > FINISH_BYTES && vault.sealing.manifest.number !== target);
-      }
-    };
-    // All of them come to an end before an error of one counts: none works on behind the next attempt's back.
-    const results = await Promise.allSettled(Array.from({ length: PUTS_AT_ONCE }, worker));
-    for (const result of results) if (result.status === "rejected") throw result.reason;
-    return !isAborted;
-  }
-
-  private async putSealed(object: SealedObject): Promise<void> {
-    const { vault, store, restore } = this.options;
-    const { disk, dir } = vault.parts;
-    for (let attempt = 1; ; attempt++) {
-      await using source = sealedSource(disk, dir, object.file);
-      try {
-        await store.put(object.name, source, { signal: this.abort.signal });
-        this.objectsPut++;
-        this.bytesPut += object.file.sizeBytes;
-        return;
-      } catch (error) {
-        if (source.failure === undefined) throw error;
-        // It is this machine's copy that is damaged. Another tier may have a sound one.
-        if (attempt > 1 || !(await restore(object))) throw source.failure;
-      }
-    }
   }
 
   /** @returns false: the number was taken, and the next manifest has another one @throws fenced: another writer took it */

@@ -3,7 +3,7 @@ import { isSternwayError, SternwayError } from "../base/errors.ts";
 import type { ObjectStore } from "../tiers/store.ts";
 import type { RestoreFile, Vault } from "../vault/vault.ts";
 import { checkCopy, sealedObjects, type SealedObject } from "./objects.ts";
-import { sealedSource } from "./sealed-source.ts";
+import { putSealed, type ShipmentOptions } from "./shipment.ts";
 import { TierReads } from "./tier-reads.ts";
 
 export type VerifyLine =
@@ -32,7 +32,7 @@ export async function* verifyTier(
     const fault = await faultOf(store, object, signal);
     if (fault !== undefined && sealedObjects(vault.sealing.manifest).has(object.name)) {
       end.findings++;
-      const repaired = isRepair && (await putAnew(vault, store, object, restore, signal));
+      const repaired = isRepair && (await putAnew({ vault, store, restore, signal }, object));
       if (repaired) end.repaired++;
       yield { line: "finding", object: object.name, message: fault, repaired };
     }
@@ -60,22 +60,13 @@ async function faultOf(
   }
 }
 
-async function putAnew(
-  vault: Vault,
-  store: ObjectStore,
-  { name, file }: SealedObject,
-  restore: RestoreFile,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const { disk, dir } = vault.parts;
-  for (let attempt = 1; ; attempt++) {
-    await using source = sealedSource(disk, dir, file);
-    try {
-      await store.put(name, source, { signal });
-      return true;
-    } catch (error) {
-      if (source.failure === undefined) throw error;
-      if (attempt > 1 || !(await restore(file))) return false;
-    }
+async function putAnew(options: ShipmentOptions, object: SealedObject): Promise<boolean> {
+  try {
+    await putSealed(options, object);
+    return true;
+  } catch (error) {
+    // No sound copy is anywhere; what the tier itself refuses ends all of it.
+    if (isSternwayError(error, "corrupt") || isSternwayError(error, "not_found")) return false;
+    throw error;
   }
 }

@@ -9,19 +9,18 @@
 import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Disk } from "../base/disk.ts";
-import { isSternwayError, SternwayError } from "../base/errors.ts";
-import { xxh64 } from "../base/hash.ts";
+import { SternwayError } from "../base/errors.ts";
 import { BLOCK_SIZE, type Lsn } from "../base/units.ts";
 import { ENTRY_FLUSH, ENTRY_MARK, ENTRY_TRIM, ENTRY_WRITE, ENTRY_ZERO } from "../journal/format.ts";
-import { LOCATION_GROUP, type Journal } from "../journal/journal.ts";
+import type { Journal } from "../journal/journal.ts";
 import type { Damage } from "../journal/recover.ts";
 import type { ChronicleBuilder } from "./chronicles/chronicle-builder.ts";
 import type { Collector, CollectReport } from "./collecting/collect.ts";
 import type { History } from "./chronicles/history.ts";
 import type { VaultIdentity } from "./identity.ts";
-import { emptyResolution, SHARD_BLOCKS, TARGET_ADDRESS_MIN, type Resolution } from "./map.ts";
-import type { ChronicleRecord, LayerRecord, Manifest } from "./manifest.ts";
-import { FILE_NUMBERS, fileNumberOf, isMemoryTarget, nodeOf, type Memtable } from "./memtable.ts";
+import type { Resolution } from "./map.ts";
+import type { Manifest } from "./manifest.ts";
+import type { Memtable } from "./memtable.ts";
 import type { LayerSet } from "./open-set.ts";
 import type { PackStore } from "./packs/pack-reader.ts";
 import type { Pressure } from "./sealing/pressure.ts";
@@ -30,11 +29,13 @@ import type { Needs } from "./layers/thin.ts";
 import { encodeEvent, type Registry, type RegistryEvent } from "./registry.ts";
 import type { SpaceReport } from "./collecting/space.ts";
 import { accountSpace } from "./collecting/space-report.ts";
-import { resolveLayers } from "./layers/resolve.ts";
-import { sealedChronicle, sealedLayer, sealedPack, type RestoreFile, type SealedFile } from "./sealed-files.ts";
+import { BlockReader } from "./block-reader.ts";
+import { FileRestorer } from "./file-restorer.ts";
+import type { RestoreFile } from "./sealed-files.ts";
 import type { Sealing } from "./sealing/sealing.ts";
 import type { Version } from "./sealing/versions.ts";
 
+export { READ_BLOCKS_MAX } from "./block-reader.ts";
 export type { RestoreFile, SealedFile } from "./sealed-files.ts";
 
 /** Blocks of one append: 1 MiB. A larger request is sequenced as several writes, as a disk would. */
@@ -45,8 +46,6 @@ export const CLEAR_BLOCKS_MAX = 2 ** 28;
 export const MEMTABLE_NODES_MAX = 2 ** 18;
 /** Damaged files that one read has brought back before it gives up: each may lie behind another one. */
 const RESTORES_MAX = 16;
-/** Most blocks one read may ask for: 32 MiB. */
-export const READ_BLOCKS_MAX = 8192;
 
 export interface VaultParts {
   disk: Disk;
@@ -99,6 +98,9 @@ export class Vault {
   barrier: ((target: Lsn) => Promise<void>) | undefined;
   /** For the rest of this room: the check looks at every part. */
   readonly parts: VaultParts;
+  /** Brings back damaged files. */
+  readonly restorer: FileRestorer;
+  private readonly reader: BlockReader;
   private readonly live: ChronicleBuilder;
   private readonly active: { memtable: Memtable | undefined };
   private stopped = false;
@@ -116,6 +118,9 @@ export class Vault {
     this.journal = parts.journal;
     this.live = parts.live;
     this.active = parts.active;
+    this.restorer = new FileRestorer(parts);
+    const { registry, journal, layers, packs, identity } = parts;
+    this.reader = new BlockReader({ registry, journal, layers, packs, seed: identity.seed });
     this.noWrites = parts.readOnlyReason;
   }
 
@@ -245,7 +250,7 @@ export class Vault {
   async resolve(strand: number, at: Lsn, firstBlock: number, count: number): Promise<Resolution> {
     const version = this.acquire(strand, at);
     try {
-      return await this.resolveIn(version, strand, at, firstBlock, count);
+      return await this.reader.resolve(version, strand, at, firstBlock, count);
     } finally {
       this.sealing.versions.release(version);
     }
@@ -261,58 +266,8 @@ export class Vault {
       try {
         return await this.readOnce(strand, at, firstBlock, into);
       } catch (error) {
-        if (restores === RESTORES_MAX || !(await this.restoreDamaged(error))) throw error;
+        if (restores === RESTORES_MAX || this.stopped || !(await this.restorer.restoreDamaged(error))) throw error;
       }
-    }
-  }
-
-  /** Brings back the file that an error is about, from another place that has it. @returns false: it is about none, or there is no other copy */
-  async restoreDamaged(error: unknown): Promise<boolean> {
-    if (!isSternwayError(error, "corrupt") || !this.parts.restoreFile || this.stopped) return false;
-    const { pack, layer } = error.facts;
-    const { sealing, packs, restoreFile } = this.parts;
-    if (typeof pack === "number") {
-      const record = sealing.locate(pack);
-      if (!record || !(await restoreFile(sealedPack(record)))) return false;
-      await packs.forget(pack);
-      return true;
-    }
-    const record = sealing.manifest.layers.find(({ id }) => id === layer);
-    return record !== undefined && (await this.restoreLayer(record));
-  }
-
-  /** Puts a sound copy of a layer in its place; who reads it already goes on with the old one. @returns false: there is none to be had */
-  async restoreLayer(record: LayerRecord): Promise<boolean> {
-    const { restoreFile } = this.parts;
-    if (!restoreFile || !(await restoreFile(sealedLayer(record)))) return false;
-    await this.renew(sealedLayer(record));
-    return true;
-  }
-
-  /** As {@link restoreLayer}. */
-  async restoreChronicle(record: ChronicleRecord): Promise<boolean> {
-    const { restoreFile } = this.parts;
-    if (!restoreFile || !(await restoreFile(sealedChronicle(record)))) return false;
-    await this.renew(sealedChronicle(record));
-    return true;
-  }
-
-  /** Another file lies in the place of a sealed one: whoever reads it next opens that, and who reads the old one already goes on. */
-  async renew({ kind, id }: SealedFile): Promise<void> {
-    const { sealing, layers, packs } = this.parts;
-    switch (kind) {
-      case "pack":
-        return await packs.forget(id);
-      case "layer":
-        // Its readers pin versions. Nobody waits for the old file to be closed.
-        layers
-          .renew(id, () => sealing.versions.idle())
-          .catch((failure: unknown) => {
-            if (!isSternwayError(failure)) throw failure;
-          });
-        return;
-      case "chronicle":
-        return await this.history.renew(id);
     }
   }
 
@@ -328,8 +283,8 @@ export class Vault {
   private async readOnce(strand: number, at: Lsn, firstBlock: number, into: Uint8Array): Promise<void> {
     const version = this.acquire(strand, at);
     try {
-      const found = await this.resolveIn(version, strand, at, firstBlock, into.length / BLOCK_SIZE);
-      await this.fetch(version, found, into);
+      const found = await this.reader.resolve(version, strand, at, firstBlock, into.length / BLOCK_SIZE);
+      await this.reader.fetch(version, found, into);
     } catch (error) {
       // A block may be gone because its moment was let go while it was being read: that is no damage.
       this.checkKept(strand, at);
@@ -470,141 +425,4 @@ export class Vault {
     if (table.nodeCount >= MEMTABLE_NODES_MAX) this.journal.rotate();
     this.journal.pace();
   }
-
-  private async resolveIn(
-    version: Version,
-    strand: number,
-    at: Lsn,
-    firstBlock: number,
-    count: number,
-  ): Promise<Resolution> {
-    assert(count > 0 && count <= READ_BLOCKS_MAX, "a read asks for 1 to 8,192 blocks");
-    const chain = this.registry.chain(strand as never, at);
-    const found = emptyResolution(firstBlock, count);
-    // Memory first, for the whole chain's first strand, without waiting: what is found there is of this very moment.
-    for (const link of chain) {
-      for (const table of version.memtables) {
-        if (found.missing === 0) break;
-        table.collect(link.strand, found, link.lsn);
-      }
-      const pending = this.resolveSealed(version, link.strand, link.lsn, found);
-      if (pending) await pending;
-      if (found.missing === 0) break;
-    }
-    return found;
-  }
-
-  /** Layers are asked shard by shard. */
-  private resolveSealed(version: Version, strand: number, at: Lsn, found: Resolution): Promise<void> | undefined {
-    const { firstBlock, count } = found;
-    const firstShard = Math.floor(firstBlock / SHARD_BLOCKS);
-    const lastShard = Math.floor((firstBlock + count - 1) / SHARD_BLOCKS);
-    if (firstShard === lastShard) return resolveLayers(version.layers, this.parts.layers, strand, at, found);
-    return this.resolveAcross(version, strand, at, found);
-  }
-
-  private async resolveAcross(version: Version, strand: number, at: Lsn, found: Resolution): Promise<void> {
-    const end = found.firstBlock + found.count;
-    for (let start = found.firstBlock; start < end;) {
-      const next = Math.min(end, (Math.floor(start / SHARD_BLOCKS) + 1) * SHARD_BLOCKS);
-      const from = start - found.firstBlock;
-      const part: Resolution = {
-        firstBlock: start,
-        count: next - start,
-        lsn: found.lsn.subarray(from, from + next - start),
-        target: found.target.subarray(from, from + next - start),
-        missing: 0,
-      };
-      part.missing = part.lsn.reduce((sum, known) => (known < 0 ? sum + 1 : sum), 0);
-      const before = part.missing;
-      await resolveLayers(version.layers, this.parts.layers, strand, at, part);
-      found.missing -= before - part.missing;
-      start = next;
-    }
-  }
-
-  /** Brings the bytes of a resolution: holes and zeroes are filled in, the rest is read and checked. */
-  private async fetch(version: Version, found: Resolution, into: Uint8Array): Promise<void> {
-    const { target, count } = found;
-    if (!target.some(isMemoryTarget)) return await this.parts.packs.readMany(target, into);
-    const work: Promise<void>[] = [];
-    const stored: number[] = [];
-    for (let i = 0; i < count;) {
-      const here = target[i]!;
-      if (isMemoryTarget(here)) {
-        const end = this.journalRun(version, found, i);
-        work.push(this.fetchJournal(version, found, i, end, into));
-        i = end;
-      } else {
-        if (here >= TARGET_ADDRESS_MIN) stored.push(i);
-        else into.fill(0, i * BLOCK_SIZE, (i + 1) * BLOCK_SIZE);
-        i++;
-      }
-    }
-    if (stored.length > 0) work.push(this.fetchStored(found, stored, into));
-    // Wait for all of them, so that none still writes into the buffer after an error.
-    for (const result of await Promise.allSettled(work)) if (result.status === "rejected") throw result.reason;
-  }
-
-  private async fetchStored(found: Resolution, places: readonly number[], into: Uint8Array): Promise<void> {
-    const { packs } = this.parts;
-    let failure: SternwayError | undefined;
-    await packs.visit(
-      places.map((i) => found.target[i]!),
-      {
-        block: (n, bytes, offset) => into.set(bytes.subarray(offset, offset + BLOCK_SIZE), places[n]! * BLOCK_SIZE),
-        failed: (_n, error) => {
-          failure ??= error;
-        },
-      },
-    );
-    if (failure) throw failure;
-  }
-
-  /** The end of the run from `start` whose blocks lie side by side in one group of one journal file. */
-  private journalRun(version: Version, found: Resolution, start: number): number {
-    const table = tableOf(version, found.target[start]!);
-    const first = table.locationOf(nodeOf(found.target[start]!));
-    let end = start + 1;
-    while (end < found.count) {
-      const next = found.target[end]!;
-      if (!isMemoryTarget(next) || fileNumberOf(next) !== fileNumberOf(found.target[start]!)) break;
-      const location = table.locationOf(nodeOf(next));
-      if (location !== first + end - start || location % LOCATION_GROUP === 0) break;
-      end++;
-    }
-    return end;
-  }
-
-  private async fetchJournal(
-    version: Version,
-    found: Resolution,
-    start: number,
-    end: number,
-    into: Uint8Array,
-  ): Promise<void> {
-    const table = tableOf(version, found.target[start]!);
-    const bytes = into.subarray(start * BLOCK_SIZE, end * BLOCK_SIZE);
-    await this.journal.read(table.fileSequence, table.locationOf(nodeOf(found.target[start]!)), bytes);
-    for (let i = start; i < end; i++) {
-      const block = into.subarray(i * BLOCK_SIZE, (i + 1) * BLOCK_SIZE);
-      const node = nodeOf(found.target[i]!);
-      if (xxh64(block, this.parts.identity.seed) === table.printOf(node)) continue;
-      throw new SternwayError(
-        "corrupt",
-        `block ${found.firstBlock + i} is damaged in journal file ${table.fileSequence}`,
-        {
-          block: found.firstBlock + i,
-          lsn: table.lsnOf(node),
-        },
-      );
-    }
-  }
-}
-
-function tableOf(version: Version, target: number): Memtable {
-  const number = fileNumberOf(target);
-  const table = version.memtables.find((candidate) => candidate.fileSequence % FILE_NUMBERS === number);
-  assert(table !== undefined, "a memory target's table belongs to the version it was found in");
-  return table;
 }

@@ -24,6 +24,7 @@ import { localSources, repairPack, withQuarantine, type FindCopy, type RepairRep
 import { missingPack, restoreWholePack } from "./whole-copy.ts";
 import type { WantedSlot } from "./repair-pack.ts";
 import { loadScrubState, saveScrubState, SCRUB_PARTS, type ScrubPart, type ScrubState } from "./scrub-state.ts";
+import { sealedChronicle, sealedLayer } from "../sealed-files.ts";
 import type { Vault } from "../vault.ts";
 
 export type { CheckFinding } from "../checking/check-report.ts";
@@ -301,7 +302,8 @@ export class Scrub {
     const record = this.vault.sealing.manifest.layers.find((layer) => layer.id === id)!;
     await this.collect(checkLayer(new CheckRun(this.vault, {}), record, new Set()), step);
     // Those who read it next find the sound one.
-    if (step.findings.length > 0 && (await this.vault.restoreLayer(record))) step.restored.push(step.subject);
+    if (step.findings.length > 0 && (await this.vault.restorer.restore(sealedLayer(record))))
+      step.restored.push(step.subject);
   }
 
   private async lookAtChronicle(id: number, step: ScrubStep): Promise<void> {
@@ -309,7 +311,8 @@ export class Scrub {
     const lastDelta = layers.findLast((layer) => layer.kind === "delta")?.lastLsn ?? 0;
     const record = chronicles.find((chronicle) => chronicle.id === id)!;
     await this.collect(checkChronicle(new CheckRun(this.vault, {}), record, lastDelta), step);
-    if (step.findings.length > 0 && (await this.vault.restoreChronicle(record))) step.restored.push(step.subject);
+    if (step.findings.length > 0 && (await this.vault.restorer.restore(sealedChronicle(record))))
+      step.restored.push(step.subject);
   }
 
   private async collect(steps: AsyncGenerator<CheckStep>, step: ScrubStep): Promise<void> {

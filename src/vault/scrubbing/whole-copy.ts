@@ -11,10 +11,9 @@ import { withQuarantine } from "./repair.ts";
 
 /** @returns false: there is no other place to bring it from, or it is not sound all the same @throws unavailable */
 export async function restoreWholePack(vault: Vault, record: PackRecord): Promise<boolean> {
-  const { sealing, parts } = vault;
+  const { sealing } = vault;
   const { pack, generation } = record;
-  if (!parts.restoreFile || !(await parts.restoreFile(sealedPack(record)))) return false;
-  await parts.packs.forget(pack);
+  if (!(await vault.restorer.restore(sealedPack(record)))) return false;
   const released = { pack, generation, slots: [] };
   await sealing.perform(async () => {
     const { manifest } = sealing;

@@ -431,6 +431,32 @@ describe("a vault with tiers", () => {
       await stop(bed);
     }));
 
+  test("a synchronous tier that falls silent holds a flush for ten seconds, and is synchronous again when it has caught up", () =>
+    inWorld(18, async (world) => {
+      const place = new SimulatedPlace("one");
+      const bed = await withTiers(world, [place], { mode: "sync" });
+      place.isSilent = true;
+      const before = world.sim.nowMicros;
+      await write(bed, 1, blockOf(12));
+      expect(world.sim.nowMicros - before).toBeLessThan(11_000_000);
+      place.isSilent = false;
+      await equal(world, bed);
+      await write(bed, 1, blockOf(13));
+      const copy = await elsewhere(world, place);
+      expect(Buffer.compare(await read(copy, 1), blockOf(13))).toBe(0);
+      await stop(copy, bed);
+    }));
+
+  test("a writer with nothing to write finds out within a minute that it was overtaken", () =>
+    inWorld(19, async (world) => {
+      const place = new SimulatedPlace("one");
+      const bed = await withTiers(world, [place]);
+      const copy = await elsewhere(world, place, true);
+      await world.sim.clock.sleep(61_000);
+      expect(bed.vault.readOnlyReason).toMatch(/took the vault over/);
+      await stop(copy, bed);
+    }));
+
   test("an orderly stop leaves everything at the tiers", () =>
     inWorld(17, async (world) => {
       const place = new SimulatedPlace("one");
