@@ -80,7 +80,7 @@ const fromEnvironment = (env: StoreOpenerOptions["env"]): Partial<S3Credentials>
 function fromLines(text: string): Partial<S3Credentials> {
   const found: Partial<Record<keyof S3Credentials, string>> = {};
   for (const line of text.split("\n")) {
-    const match = /^\s*(accessKeyId|secretAccessKey|sessionToken)\s*=\s*(\S+)\s*$/.exec(line);
+    const match = /^\s*(accessKeyId|secretAccessKey|sessionToken)\s*=\s*(.+?)\s*$/.exec(line);
     if (match) found[match[1] as keyof S3Credentials] = match[2]!;
   }
   return found;
