@@ -10,7 +10,7 @@ import { describeWith } from "../support/require-tool.ts";
 import { expectKind, expectSame, failure, listed, noise } from "../support/store-expectations.ts";
 import { storeSuite } from "../support/store-suite.ts";
 
-const START_MS_MAX = 120_000;
+const START_MS_MAX = 240_000;
 const BUCKET = "sternway-tests";
 
 describeWith(CEPH_TOOLS, "Ceph's RADOS Gateway", () => {

@@ -20,7 +20,7 @@ import {
 } from "../support/tier-appliance.ts";
 
 const MIB = 2 ** 20;
-const TIMEOUT_MS = 300_000;
+const TIMEOUT_MS = 480_000;
 const EXIT_FENCED = 8;
 
 const folder = scratchFolder();
@@ -48,12 +48,12 @@ testWith(
 
     const during = fioWrites(writer.uri("disk"), { ...job, seed: 2 });
     await ceph.stopGateway();
-    await tierComesTo(writer, { tier: "ceph", states: ["offline"], timeMsMax: 60_000 });
+    await tierComesTo(writer, { tier: "ceph", states: ["offline"], timeMsMax: 150_000 });
     expect(await during).toMatchObject({ code: 0 });
     await writer.command("bookmark", "create", "disk", "away");
     await ceph.startGateway();
-    await tierComesTo(writer, { tier: "ceph", states: ["online"], timeMsMax: 60_000 });
-    await tierCatchesUp(writer, "default", "ceph");
+    await tierComesTo(writer, { tier: "ceph", states: ["online"], timeMsMax: 150_000 });
+    await tierCatchesUp(writer, "default", "ceph", 150_000);
     expect(await sternway(writer.dataDir, "tier", "verify", "default", "ceph")).toMatchObject({ code: 0 });
     await imageOf(writer, "disk@bookmark:away", at("away"));
 
@@ -69,13 +69,13 @@ testWith(
     expect(await fioWrites(heir.uri("disk"), { ...job, seed: 3 })).toMatchObject({ code: 0 });
     await heir.command("bookmark", "create", "disk", "heir");
     // Whether it writes or not, it finds out.
-    await tierComesTo(writer, { tier: "ceph", states: ["overtaken"], timeMsMax: 60_000 });
+    await tierComesTo(writer, { tier: "ceph", states: ["overtaken"], timeMsMax: 150_000 });
     const refused = await sternway(writer.dataDir, "tier", "sync", "default");
     expect(refused.code).toBe(EXIT_FENCED);
     expect(refused.err).toMatch(/took (the vault|it) over/);
     expect((await fioWrites(writer.uri("disk"), { sizeMib: 1, seed: 9 })).code).not.toBe(0);
 
-    await tierCatchesUp(heir, "web", "origin");
+    await tierCatchesUp(heir, "web", "origin", 150_000);
     await reader.command("vault", "refresh", "web");
     await fioVerifies(reader.uri("disk@bookmark:heir"), { sizeMib: job.sizeMib, seed: 3 });
     await expectSame(reader, "disk@bookmark:away", at("away"));

@@ -15,7 +15,7 @@ import { removeScratch, scratchFolder, succeed } from "./daemon-process.ts";
 export const CEPH_TOOLS = ["ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "ceph", "monmaptool"] as const;
 
 /** The gateway makes its pools before it serves; a busy machine takes its time. */
-const START_MS_MAX = 60_000;
+const START_MS_MAX = 180_000;
 const POLL_MS = 100;
 
 export interface Ceph extends AsyncDisposable {
