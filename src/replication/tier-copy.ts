@@ -120,6 +120,8 @@ export class TierCopy {
   private stopping = false;
   private readonly abort = new AbortController();
   private wakers: (() => void)[] = [];
+  /** Tells whether something came in while nobody rested. */
+  private wakeCount = 0;
   private work: Promise<void> | undefined;
   private sending: Promise<void> | undefined;
   private isSendWanted = false;
@@ -189,6 +191,7 @@ export class TierCopy {
 
   /** Something is new, or the tier may be back. */
   wake(): void {
+    this.wakeCount++;
     for (const resolve of this.wakers.splice(0)) resolve();
   }
 
@@ -221,7 +224,8 @@ export class TierCopy {
     while (!this.stopping && this.current !== "overtaken") {
       try {
         if (!this.admitted) await this.admit();
-        if (await this.bringUp()) continue;
+        const seen = this.wakeCount;
+        if ((await this.bringUp()) || seen !== this.wakeCount) continue;
         await this.rest(this.isScheduled ? this.untilDue() : CONFIRM_MS);
         await this.confirmIdle();
       } catch (error) {
