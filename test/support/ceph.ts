@@ -78,6 +78,7 @@ class Cluster implements Ceph {
     await this.run("ceph", "--connect-timeout", "30", "-s");
     const osdId = crypto.randomUUID();
     await this.run("ceph", "osd", "new", osdId);
+    await this.run("ceph", "osd", "crush", "add", "osd.0", "1", "root=default", "host=test");
     await this.run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osdId);
     this.daemons.push(this.spawn("ceph-osd", "-i", "0", "-f"));
     await this.startGateway();
@@ -111,7 +112,10 @@ class Cluster implements Ceph {
     this.gateway = gateway;
     const until = performance.now() + START_MS_MAX;
     while (!(await this.isServing())) {
-      if (gateway.exitCode !== null) throw new Error(`radosgw ended with ${gateway.exitCode}`);
+      const ended = [...this.daemons, gateway].find(
+        ({ exitCode, signalCode }) => exitCode !== null || signalCode !== null,
+      );
+      if (ended) throw new Error(`a server of Ceph ended with ${ended.exitCode ?? ended.signalCode}`);
       if (performance.now() > until) throw new Error(`radosgw does not serve after ${START_MS_MAX} ms`);
       await Bun.sleep(POLL_MS);
     }
@@ -188,8 +192,9 @@ function configuration(folder: string, fsid: string, monitorAddress: string, gat
     "mon data avail crit": "1",
     "mon data avail warn": "1",
     "osd data": `${folder}/osd`,
-    // Asks the monitor for the object server by an id that a store in memory does not keep.
+    // Both ask the monitor for the object server by an id that a store in memory does not always keep, and end the server when it has another one.
     "osd class update on start": "false",
+    "osd crush update on start": "false",
     "osd objectstore": "memstore",
     "memstore device bytes": String(4 * 2 ** 30),
     "rgw data": `${folder}/rgw`,
