@@ -20,6 +20,9 @@ export const xxh64Wasm: (bytes: Uint8Array, seed: bigint) => bigint = (bytes, se
 export const xxh64Stream = (seed: bigint): { update(bytes: Uint8Array): unknown; digest(): bigint } =>
   wasm.create64(seed);
 
+/** As files and objects name it: sixteen hexadecimal digits. */
+export const hashText = (hash: bigint): string => hash.toString(16).padStart(16, "0");
+
 // A runtime whose hash changed would call every old block damaged: refuse to start instead.
 const probe = new Uint8Array(4096).fill(7);
 assert(xxh64(probe, 42n) === xxh64Wasm(probe, 42n), "Bun's XXH64 and xxhash-wasm's agree");

@@ -10,7 +10,8 @@ import type { ObjectStore } from "../tiers/store.ts";
 import type { Vault } from "../vault/vault.ts";
 import { claimWriter, foreignClaim, highestClaim, isOwnClaim, type Claim } from "./claims.ts";
 import type { Ledger, Revision, WriterClaim } from "./ledger.ts";
-import { isSealedName, manifestObject, numberOf, tailPieceOf, type TailPiece } from "./objects.ts";
+import { manifestsThere, revisionAt } from "./manifests-there.ts";
+import { isSealedName, tailPieceOf, type ManifestThere, type TailPiece } from "./objects.ts";
 
 export interface AdmissionOptions {
   vault: Vault;
@@ -28,8 +29,8 @@ export interface AdmissionOptions {
 export interface Admission {
   claim: Claim;
   revision: Revision | undefined;
-  /** Numbers of the manifests there. */
-  manifests: Set<number>;
+  /** Oldest first. */
+  manifests: ManifestThere[];
   /** Sealed objects: name and size. */
   have: Map<string, number>;
   pieces: TailPiece[];
@@ -46,23 +47,25 @@ export interface Stranger {
 export async function admit(options: AdmissionOptions): Promise<Admission | { stranger: Stranger }> {
   const { vault, store, name, ledger, random, clock, host } = options;
   const record = ledger.tier(name);
-  const manifests = await manifestNumbers(store);
-  const revision = await revisionOf(store, Math.max(0, ...manifests));
-  const known = [record?.old, ...(record?.intended ?? [])];
-  const isKnown = revision ? known.some((each) => isSame(revision, each)) : !record?.old;
+  const manifests = await manifestsThere(store);
+  const newest = manifests.at(-1);
+  const revision = newest && (await revisionAt(store, newest));
   const highest = await highestClaim(store);
   if (highest && !isOwnClaim(highest, record)) return { stranger: strangerOf(options, highest) };
-  // Right after we took over, the writer before may have published once more: nobody was answered for it, and our next manifest takes its place.
-  if (!isKnown && highest?.takeOver !== true) {
+  const known = [record?.old, ...(record?.intended ?? [])];
+  const isKnown = revision ? known.some((each) => isSame(revision, each)) : !record?.old;
+  // What a writer published after we had taken over from it: nobody was answered for it, and our first manifest is newer, whatever its number.
+  const isOvertaken = newest !== undefined && newest.writer < (highest?.tookOverAt ?? 0);
+  if (!isKnown && !isOvertaken) {
     const what = revision ? `revision ${revision.number}` : "no revision";
     return {
       stranger: { error: fenced(options, `holds ${what}, which this installation did not write`), tookOver: undefined },
     };
   }
   const claimant = { store, random, epoch: vault.sealing.manifest.epoch, wall: clock.wall(), host };
-  const outcome = await claimWriter(claimant, ledger, name);
+  const outcome = await claimWriter(claimant, ledger, name, highest);
   if ("other" in outcome) return { stranger: strangerOf(options, outcome.other) };
-  if (revision) await ledger.changeTier(name, (before) => ({ ...before, old: revision }));
+  if (revision && isKnown) await ledger.changeTier(name, (before) => ({ ...before, old: revision }));
   const have = new Map<string, number>();
   for (const folder of ["packs", "layers", "chronicles"]) {
     for await (const { name: object, sizeBytes } of store.list(folder)) {
@@ -100,7 +103,8 @@ export function fenced({ store, name }: AdmissionOptions, what: string, cause?: 
  */
 export async function adopt(vault: Vault, store: ObjectStore): Promise<{ old?: Revision; claimed?: WriterClaim }> {
   const { number } = vault.sealing.manifest;
-  const revision = await revisionOf(store, Math.max(0, ...(await manifestNumbers(store))));
+  const newest = (await manifestsThere(store)).at(-1);
+  const revision = newest && (await revisionAt(store, newest));
   const isOurs = !revision || revision.number < number || revision.sha256 === vault.sealing.manifestSha256;
   if (!isOurs) {
     throw new SternwayError(
@@ -130,20 +134,4 @@ function strangerOf(options: AdmissionOptions, other: Claim): Stranger {
   }
   const error = new SternwayError("fenced", `${who} took the vault over at ${store.url}`, { tier: name });
   return { error, tookOver: other };
-}
-
-async function manifestNumbers(store: ObjectStore): Promise<Set<number>> {
-  const numbers = new Set<number>();
-  for await (const { name } of store.list("manifest")) {
-    const number = numberOf("manifest", name);
-    if (number !== undefined) numbers.add(number);
-  }
-  return numbers;
-}
-
-/** @param number - of the newest manifest; 0: there is none */
-async function revisionOf(store: ObjectStore, number: number): Promise<Revision | undefined> {
-  if (number === 0) return undefined;
-  const head = await store.get(manifestObject(number), { offset: 0, length: 64 });
-  return { number, sha256: new TextDecoder().decode(head) };
 }

@@ -8,17 +8,18 @@
 import type { Clock } from "../base/clock.ts";
 import { publish, type Disk } from "../base/disk.ts";
 import { isSternwayError, SternwayError } from "../base/errors.ts";
-import { xxh64Stream } from "../base/hash.ts";
+import { hashText, xxh64Stream } from "../base/hash.ts";
 import type { Random } from "../base/random.ts";
 import type { ObjectStore } from "../tiers/store.ts";
 import type { SealedFile } from "../vault/sealed-files.ts";
 import { identityPath, readIdentity } from "../vault/identity.ts";
-import { MANIFESTS_KEPT, manifestName } from "../vault/manifest.ts";
+import { manifestName } from "../vault/manifest.ts";
 import { claimOf, highestClaim, takeOver, type Claim } from "./claims.ts";
 import { eachOf } from "./each-of.ts";
 import { Ledger, type Revision, type TierSettings } from "./ledger.ts";
 import { TierReads } from "./tier-reads.ts";
-import { manifestObject, numberOf, sealedFileOf, tailPieceOf, VAULT_OBJECT, type TailPiece } from "./objects.ts";
+import { manifestsThere, newestOf, sha256Of } from "./manifests-there.ts";
+import { sealedFileOf, tailPieceOf, VAULT_OBJECT, type ManifestThere, type TailPiece } from "./objects.ts";
 
 export interface ArrivalOptions {
   disk: Disk;
@@ -117,7 +118,7 @@ async function isCopy(disk: Disk, path: string, file: SealedFile): Promise<boole
   } finally {
     await opened.close();
   }
-  return hash.digest().toString(16).padStart(16, "0") === file.checksum;
+  return hashText(hash.digest()) === file.checksum;
 }
 
 /** Layers and chronicles, small beside the packs: a writer's sealer merges them, and has no tiers behind its disk. */
@@ -156,16 +157,15 @@ async function fetchState(options: ArrivalOptions, store: ObjectStore): Promise<
   const { disk, dir } = options;
   for (let attempt = 1; ; attempt++) {
     try {
-      const numbers = await manifestNumbers(store);
-      const newest = numbers.at(-1);
-      if (newest === undefined)
-        throw new SternwayError("invalid", `${store.url} holds no manifest yet: nothing was copied there`);
+      const manifests = newestOf(await manifestsThere(store));
+      const newest = manifests.at(-1);
+      if (!newest) throw new SternwayError("invalid", `${store.url} holds no manifest yet: nothing was copied there`);
       const identity = await store.get(VAULT_OBJECT);
-      const revision = await fetchManifests(disk, dir, store, numbers.slice(-MANIFESTS_KEPT));
+      const revision = await fetchManifests(disk, dir, store, manifests);
       await publish(disk, `${dir}/vault.json.arriving`, [identity]);
-      await fetchTail(options, store);
+      await fetchTail(options, store, newest.writer);
       await dropStrangers(disk, dir, store);
-      if ((await manifestNumbers(store)).at(-1) === newest) {
+      if ((await manifestsThere(store)).at(-1)?.name === newest.name) {
         await disk.rename(`${dir}/vault.json.arriving`, identityPath(dir));
         await disk.syncDir(dir);
         return revision;
@@ -180,40 +180,35 @@ async function fetchState(options: ArrivalOptions, store: ObjectStore): Promise<
   }
 }
 
-async function manifestNumbers(store: ObjectStore): Promise<number[]> {
-  const numbers: number[] = [];
-  for await (const { name } of store.list("manifest")) {
-    const number = numberOf("manifest", name);
-    if (number !== undefined) numbers.push(number);
-  }
-  return numbers.sort((a, b) => a - b);
-}
-
+/** @param manifests - oldest first @returns what the newest is */
 async function fetchManifests(
   disk: Disk,
   dir: string,
   store: ObjectStore,
-  numbers: readonly number[],
+  manifests: readonly ManifestThere[],
 ): Promise<Revision> {
-  const heads = new Map<number, string>();
-  await eachOf(numbers, async (number) => {
-    const bytes = await store.get(manifestObject(number));
-    heads.set(number, new TextDecoder().decode(bytes.subarray(0, 64)));
+  let revision: Revision | undefined;
+  await eachOf(manifests, async ({ name, number }) => {
+    const bytes = await store.get(name);
+    if (number === manifests.at(-1)?.number) revision = { number, sha256: sha256Of(bytes) };
     await publish(disk, `${dir}/manifest/${manifestName(number)}`, [bytes]);
   });
-  const kept = new Set(numbers.map(manifestName));
+  const kept = new Set(manifests.map(({ number }) => manifestName(number)));
   for (const name of await disk.list(`${dir}/manifest`)) {
     if (!kept.has(name)) await disk.remove(`${dir}/manifest/${name}`);
   }
   await disk.syncDir(`${dir}/manifest`);
-  const newest = numbers.at(-1)!;
-  return { number: newest, sha256: heads.get(newest)! };
+  return revision!;
 }
 
-/** Lays out the pieces as journal files. Recovery takes what the chain of groups proves, and looks at nothing that a manifest covers. */
-async function fetchTail({ disk, dir }: ArrivalOptions, store: ObjectStore): Promise<void> {
+/**
+ * Lays out the pieces as journal files. Recovery takes what the chain of groups proves, and looks at nothing that a manifest covers.
+ * @param publisher - number of the writer that published the newest manifest
+ */
+async function fetchTail({ disk, dir }: ArrivalOptions, store: ObjectStore, publisher: number): Promise<void> {
   const { journalFileBytes } = await readIdentity(disk, dir, `${dir}/vault.json.arriving`);
-  const from = await tailsCountFrom(store);
+  // Whoever took over published nothing before it covered all that it found. What those before it sent later they were never answered for, and it fits nothing.
+  const from = (await claimOf(store, publisher))?.tookOverAt ?? 0;
   const files = new Map<number, TailPiece[]>();
   for await (const info of store.list("tail")) {
     const piece = tailPieceOf(info);
@@ -236,11 +231,4 @@ async function fetchTail({ disk, dir }: ArrivalOptions, store: ObjectStore): Pro
     }
   }
   await disk.syncDir(`${dir}/journal`);
-}
-
-/** The first writer whose tail counts: what others sent after they were overtaken they were never answered for, and it fits nothing. */
-async function tailsCountFrom(store: ObjectStore): Promise<number> {
-  let newest = 0;
-  for await (const { name } of store.list("settled")) newest = Math.max(newest, numberOf("settled", name) ?? 0);
-  return newest === 0 ? 0 : ((await claimOf(store, newest))?.tookOverAt ?? 0);
 }

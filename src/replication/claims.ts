@@ -2,10 +2,8 @@
  * Who may write to a tier (law 7), without trusting a clock: the objects `writers/N`, made by create-if-absent and never replaced. The writer
  * is the one that made the highest. Whoever opens a vault for writing claims the next number at each of its tiers before anything else, so whoever
  * was the writer before learns of it:
- *
- * - when it publishes: its manifest has a number that exists already;
- * - after each piece of the journal's tail, by asking for the claim after its own. It answers for the piece only when that is absent: then whoever
- *   claims later finds the piece.
+ * after each manifest and each piece of the journal's tail it asks for the claim after its own, and answers for them only when that is absent: then whoever claims
+ * later finds them. What it publishes after that is never the newest (manifests-there.ts).
  *
  * The ledger knows the nonce of this installation's last claim, and of the one that it was about to make. A highest claim with neither was made
  * by another installation: one that took over, and says so, or one that runs on a copy of this folder.
@@ -16,7 +14,7 @@ import { isSternwayError, SternwayError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import { bytesSource, type ObjectStore } from "../tiers/store.ts";
 import type { Ledger, TierRecord, WriterClaim } from "./ledger.ts";
-import { numberOf, writerObject } from "./objects.ts";
+import { writerNumberOf, writerObject } from "./objects.ts";
 import { z } from "zod";
 
 const content = z.object({
@@ -60,15 +58,16 @@ export async function foreignClaim(store: ObjectStore, record: TierRecord | unde
 
 /**
  * Claims a tier, at each opening of the vault.
- * @returns `other`: another installation's claim is the highest, and nothing was claimed @throws unavailable
+ * @param highest - as it was just now
+ * @returns `other`: another installation made that, or was faster with the next one @throws unavailable
  */
 export async function claimWriter(
   claimant: Claimant,
   ledger: Ledger,
   tier: string,
+  highest: Claim | undefined,
 ): Promise<{ claim: Claim } | { other: Claim }> {
   const { store } = claimant;
-  const highest = await highestClaim(store);
   if (highest && !isOwnClaim(highest, ledger.tier(tier))) return { other: highest };
   const sequence = (highest?.sequence ?? 0) + 1;
   const claim = newClaim(claimant, sequence, highest, false);
@@ -138,7 +137,7 @@ async function make(store: ObjectStore, { sequence, ...rest }: Claim): Promise<C
 async function sequences(store: ObjectStore): Promise<number[]> {
   const found: number[] = [];
   for await (const { name } of store.list("writers")) {
-    const sequence = numberOf("writers", name);
+    const sequence = writerNumberOf(name);
     if (sequence !== undefined) found.push(sequence);
   }
   return found.sort((a, b) => a - b);

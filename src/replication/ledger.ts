@@ -11,7 +11,7 @@
  */
 import { publish, readWhole, type Disk } from "../base/disk.ts";
 import { isSternwayError, SternwayError } from "../base/errors.ts";
-import { xxh64 } from "../base/hash.ts";
+import { hashText, xxh64 } from "../base/hash.ts";
 import { z } from "zod";
 
 /** The newest manifest at a tier. */
@@ -75,7 +75,7 @@ export const holding = ({ intended: _, ...record }: TierRecord, revision: Revisi
 const HEAD_LENGTH = 17;
 
 export const ledgerPath = (dir: string): string => `${dir}/tiers.json`;
-const checkOf = (json: string): string => xxh64(new TextEncoder().encode(json), 0n).toString(16).padStart(16, "0");
+const checkOf = (json: string): string => hashText(xxh64(new TextEncoder().encode(json), 0n));
 
 /** The ledger of one vault. Changes are made one after another; each is durable when its promise resolves. */
 export class Ledger {

@@ -3,15 +3,15 @@
  *
  *     identity                         whose place it is (tiers/store.ts): the vault's id
  *     vault.json                       as in the vault's folder; the one object that is ever replaced, when keys change
- *     manifest/NNNNNNNNNN              as in the vault's folder, the last four. The newest is the tier's revision
+ *     manifest/WRITER-NNNNNNNNNN       as in the vault's folder, the last four. The newest, by writer and then by number, is the tier's revision
  *     packs/XXXXX/P-G-CHECKSUM.pack    sealed files under their names here, with their checksum: another content has another name,
  *     layers/N-CHECKSUM.layer          so that a writer that was overtaken can never replace what its successor stored
  *     chronicles/N-CHECKSUM.chronicle
  *     writers/NNNNNNNNNN               who may write there: the one of the highest number; made once, never replaced (claims.ts)
- *     settled/NNNNNNNNNN               that a writer which took over has published all that it found: earlier ones' tails count no more
  *     tail/WRITER/FILE/OFFSET          pieces of journal files as they are stored, for what is not sealed yet (journal-tail.ts)
  *
- * All of it is written in the order data, manifest, deletions (law 5), so at any time the newest manifest there and the pieces of tail behind it are a vault.
+ * All of it is written in the order data, manifest, deletions (law 5), so at any time the newest manifest there and the pieces of tail behind it are a vault. A writer's
+ * first manifest covers all that it recovered, so when it took over, the tails of those before it count no more.
  */
 import { SternwayError } from "../base/errors.ts";
 import type { Manifest } from "../vault/manifest.ts";
@@ -24,6 +24,14 @@ export const VAULT_OBJECT = "vault.json";
 export interface SealedObject {
   name: string;
   file: SealedFile;
+}
+
+/** A manifest at a tier. */
+export interface ManifestThere {
+  name: string;
+  /** Number of the writer that published it. */
+  writer: number;
+  number: number;
 }
 
 /** A piece of one journal file. */
@@ -65,16 +73,21 @@ export function sealedObjects(manifest: Manifest): Map<string, SealedObject> {
   return objects;
 }
 
-export const manifestObject = (number: number): string => `manifest/${manifestName(number)}`;
+export const manifestObject = (writer: number, number: number): string =>
+  `manifest/${ten(writer)}-${manifestName(number)}`;
 export const writerObject = (sequence: number): string => `writers/${ten(sequence)}`;
-export const settledObject = (sequence: number): string => `settled/${ten(sequence)}`;
 export const tailObject = (writer: number, fileSequence: number, offset: number): string =>
   `tail/${ten(writer)}/${ten(fileSequence)}/${ten(offset)}`;
 
-/** @returns undefined: the name is not of that kind */
-export function numberOf(kind: "manifest" | "writers" | "settled", name: string): number | undefined {
-  const match = /^(manifest|writers|settled)\/(\d{10})$/.exec(name);
-  return match?.[1] === kind ? Number(match[2]) : undefined;
+/** A writer's number; undefined: the name is no claim's. */
+export function writerNumberOf(name: string): number | undefined {
+  const match = /^writers\/(\d{10})$/.exec(name);
+  return match ? Number(match[1]) : undefined;
+}
+
+export function manifestThereOf(name: string): ManifestThere | undefined {
+  const match = /^manifest\/(\d{10})-(\d{10})$/.exec(name);
+  return match ? { name, writer: Number(match[1]), number: Number(match[2]) } : undefined;
 }
 
 export function tailPieceOf({ name, sizeBytes }: { name: string; sizeBytes: number }): TailPiece | undefined {

@@ -4,7 +4,7 @@
  */
 import type { Disk, DiskFile } from "../base/disk.ts";
 import { isSternwayError, SternwayError } from "../base/errors.ts";
-import { xxh64Stream } from "../base/hash.ts";
+import { hashText, xxh64Stream } from "../base/hash.ts";
 import type { ObjectSource } from "../tiers/store.ts";
 import type { SealedFile } from "../vault/sealed-files.ts";
 import { checkCopy } from "./objects.ts";
@@ -46,7 +46,7 @@ export function sealedSource(disk: Disk, dir: string, file: SealedFile): SealedS
         next += got;
         const isEnd = offset + length >= file.sizeBytes;
         if (isEnd || got < length) {
-          checkCopy(file, { sizeBytes: next, checksum: hash.digest().toString(16).padStart(16, "0") });
+          checkCopy(file, { sizeBytes: next, checksum: hashText(hash.digest()) });
         }
         return bytes;
       } catch (error) {

@@ -16,14 +16,15 @@ import type { Random } from "../base/random.ts";
 import { bytesSource, type ObjectStore } from "../tiers/store.ts";
 import { nextRun } from "../tiers/schedule.ts";
 import { identityPath } from "../vault/identity.ts";
-import { MANIFESTS_KEPT, manifestName, type Manifest } from "../vault/manifest.ts";
+import { manifestName, type Manifest } from "../vault/manifest.ts";
 import type { HeldFiles, RestoreFile, Vault } from "../vault/vault.ts";
 import { admit, fenced, isSame, strangerAt, type AdmissionOptions, type Stranger } from "./admission.ts";
 import { isStillHighest, type Claim } from "./claims.ts";
 import { JournalTail } from "./journal-tail.ts";
 import { holding, intending, type Ledger, type Revision, type TierSettings } from "./ledger.ts";
 import type { LsnTimes } from "./lsn-times.ts";
-import { manifestObject, sealedObjects, settledObject, VAULT_OBJECT } from "./objects.ts";
+import { newestOf } from "./manifests-there.ts";
+import { manifestObject, sealedObjects, VAULT_OBJECT, type ManifestThere } from "./objects.ts";
 import { putAll } from "./shipment.ts";
 
 /**
@@ -92,12 +93,13 @@ const RETRY_MS = 5_000;
 
 interface Admitted {
   claim: Claim;
-  manifests: Set<number>;
+  /** Those that are there, oldest first. */
+  manifests: ManifestThere[];
   /** Objects that no manifest names any more: since when, in monotonic microseconds. */
   unnamed: Map<string, number>;
   revision: Revision | undefined;
   tail: JournalTail;
-  /** A manifest of this writer is there that covers all it recovered: from then on pieces of its tail mean something. */
+  /** A manifest of this writer is there: from then on pieces of its tail mean something. */
   isOurs: boolean;
   confirmedLsn: number;
 }
@@ -304,11 +306,20 @@ export class TierCopy {
       // What a schedule asks for is the vault as it is then, not what happens to be sealed.
       await vault.seal();
     }
-    if (isSame(admitted.revision, { number: vault.sealing.manifest.number, sha256: vault.sealing.manifestSha256 })) {
+    const { manifest, manifestSha256 } = vault.sealing;
+    const isEqual = isSame(admitted.revision, { number: manifest.number, sha256: manifestSha256 });
+    // Under the number of a writer before the last take-over it would let that one's late pieces of tail count.
+    const isCounted = (admitted.manifests.at(-1)?.writer ?? 0) >= admitted.claim.tookOverAt;
+    if (isEqual && isCounted) {
       // After a new connection, nothing may have changed.
-      if (!admitted.isOurs) await this.settle(admitted, vault.sealing.manifest);
-      await this.clean(admitted, vault.sealing.manifest);
+      if (!admitted.isOurs) await this.settle(admitted, manifest);
+      await this.clean(admitted, manifest);
       await this.join(admitted);
+      return false;
+    }
+    if (manifest.sealed.lsn < vault.recoveredLsn) {
+      // The first manifest of a writer covers all that it recovered (objects.ts). The sealer is at it, and says when it has one.
+      this.become("unsynchronised", undefined);
       return false;
     }
     const held = vault.holdFiles();
@@ -353,8 +364,7 @@ export class TierCopy {
     );
     if (!isWhole) return;
     await this.putIdentity();
-    if (!(await this.publish(admitted, manifest.number, bytes))) return;
-    admitted.manifests.add(manifest.number);
+    await this.publish(admitted, manifest.number, bytes);
     admitted.revision = intended;
     await ledger.changeTier(this.name, (before) => holding(before, intended));
     await this.settle(admitted, manifest);
@@ -368,7 +378,6 @@ export class TierCopy {
     this.noteDone();
     if (this.current === "online") return;
     if (this.settings.mode === "sync") {
-      if (!admitted.isOurs) return;
       this.isJoining = true;
       await this.sending;
       await admitted.tail.send(this.abort.signal);
@@ -381,10 +390,6 @@ export class TierCopy {
   private async settle(admitted: Admitted, manifest: Manifest): Promise<void> {
     admitted.tail.sealed(manifest.sealed);
     await this.confirm(admitted);
-    // What was recovered is covered: only then may our tail take the place of an earlier writer's.
-    if (admitted.isOurs || manifest.sealed.lsn < this.options.vault.recoveredLsn) return;
-    const { sequence, tookOverAt } = admitted.claim;
-    if (tookOverAt > 0) await this.options.store.put(settledObject(sequence), bytesSource(new Uint8Array(0)));
     admitted.isOurs = true;
   }
 
@@ -396,27 +401,20 @@ export class TierCopy {
     this.confirmedAt = this.options.clock.monotonic();
   }
 
-  /** @returns false: the number was taken, and the next manifest has another one @throws fenced: another writer took it */
-  private async publish(admitted: Admitted, number: number, bytes: Uint8Array): Promise<boolean> {
-    const { store, vault } = this.options;
-    const name = manifestObject(number);
+  /** @throws fenced: somebody else published as this writer */
+  private async publish({ claim, manifests }: Admitted, number: number, bytes: Uint8Array): Promise<void> {
+    const { store } = this.options;
+    const name = manifestObject(claim.sequence, number);
     try {
       await store.put(name, bytesSource(bytes), { ifAbsent: true });
     } catch (error) {
       if (!isSternwayError(error, "conflict")) throw error;
       // Ours, when an earlier try was done and its answer was lost.
-      const there = await store.get(name);
-      if (Buffer.compare(there, bytes) !== 0) {
-        if (!(await isStillHighest(store, admitted.claim.sequence))) throw await this.overtaken(error);
-        // From before our claim: a request of a writer that ended, or was overtaken, which arrived late. It never counted.
-        admitted.manifests.add(number);
-        await vault.sealing.perform(() => Promise.resolve({ changes: {} }));
-        return false;
-      }
+      if (Buffer.compare(await store.get(name), bytes) !== 0) throw await this.overtaken(error);
     }
+    manifests.push({ name, writer: claim.sequence, number });
     this.objectsPut++;
     this.bytesPut += bytes.length;
-    return true;
   }
 
   /** Finds out who it is. */
@@ -443,10 +441,9 @@ export class TierCopy {
       this.have.delete(name);
       admitted.unnamed.delete(name);
     }
-    for (const number of [...admitted.manifests].filter((each) => each <= manifest.number - MANIFESTS_KEPT)) {
-      await store.remove(manifestObject(number));
-      admitted.manifests.delete(number);
-    }
+    const kept = newestOf(admitted.manifests);
+    for (const old of admitted.manifests.filter((each) => !kept.includes(each))) await store.remove(old.name);
+    admitted.manifests = kept;
     await admitted.tail.removeSealed();
   }
 

@@ -4,7 +4,7 @@
  */
 import type { Disk } from "../base/disk.ts";
 import { isSternwayError, SternwayError } from "../base/errors.ts";
-import { xxh64Stream } from "../base/hash.ts";
+import { hashText, xxh64Stream } from "../base/hash.ts";
 import type { ObjectStore } from "../tiers/store.ts";
 import type { SealedFile } from "../vault/sealed-files.ts";
 import { checkCopy, objectName } from "./objects.ts";
@@ -78,11 +78,11 @@ export class TierReads {
       sizeBytes += piece.length;
       if (piece.length < PIECE_BYTES) break;
     }
-    return { sizeBytes, checksum: hash.digest().toString(16).padStart(16, "0") };
+    return { sizeBytes, checksum: hashText(hash.digest()) };
   }
 
   private async copyFrom({ store }: ReadableTier, disk: Disk, path: string, file: SealedFile): Promise<void> {
-    const temporary = `${path}.arriving`;
+    const temporary = `${path}.tmp`;
     const dir = path.slice(0, path.lastIndexOf("/"));
     await atHome(async () => {
       await disk.mkdir(dir);
@@ -101,7 +101,7 @@ export class TierReads {
         await atHome(() => target.write(piece, at));
         at += piece.length;
       }
-      checkCopy(file, { sizeBytes: at, checksum: hash.digest().toString(16).padStart(16, "0") });
+      checkCopy(file, { sizeBytes: at, checksum: hashText(hash.digest()) });
       await atHome(() => target.sync());
     } finally {
       await target.close();

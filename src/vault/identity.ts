@@ -11,6 +11,7 @@
  * It carries a checksum of its own: under a seed with one wrong bit the whole journal would look like the torn tail of a crash, and be cut. So a damaged file is
  * told from a wrong key, too.
  */
+import { hashText } from "../base/hash.ts";
 import { createHash } from "node:crypto";
 import { publish, readWhole, type Disk } from "../base/disk.ts";
 import { SternwayError } from "../base/errors.ts";
@@ -90,7 +91,7 @@ export async function createIdentity(disk: Disk, dir: string, random: Random, op
   const id = random.bytes(16);
   const common = { format: 1, id: idText(id), journalFileBytes } as const;
   if (!encrypt) {
-    const digits = Buffer.from(seed).readBigUInt64LE().toString(16).padStart(16, "0");
+    const digits = hashText(Buffer.from(seed).readBigUInt64LE());
     await writeIdentity(disk, dir, { ...common, seed: digits });
     return;
   }

@@ -283,9 +283,11 @@ class ReplicationRun {
 
   /** All but what tells of its writers, and the manifests before the newest, of which a tier that was away has others. */
   private contentOf(place: SimulatedPlace): [string, string][] {
-    const all = [...place.content()].filter(([name]) => !/^(writers|tail)\//.test(name));
+    const all = [...place.content()];
     const newest = all.findLast(([name]) => name.startsWith("manifest/"));
-    return all.filter(([name]) => !name.startsWith("manifest/") || name === newest?.[0]);
+    const data = all.filter(([name]) => !/^(writers|tail|manifest)\//.test(name));
+    // Named after its writer, of whom a tier has as many as there were connections.
+    return newest ? [["the newest manifest", newest[1]], ...data] : data;
   }
 
   private async openFrom(place: SimulatedPlace): Promise<void> {

@@ -4,7 +4,7 @@
  * because it was merged or recycled meanwhile is no finding.
  */
 import { errorText, isSternwayError } from "../../base/errors.ts";
-import { xxh64Stream } from "../../base/hash.ts";
+import { hashText, xxh64Stream } from "../../base/hash.ts";
 import { isDamage, type CheckRun, type CheckStep, type FindingKind } from "./check-report.ts";
 import { loadManifest, manifestName, MANIFESTS_KEPT } from "../manifest.ts";
 
@@ -56,7 +56,7 @@ async function checksumOf(run: CheckRun, path: string, sizeBytes: number): Promi
   } finally {
     await file.close();
   }
-  return hash.digest().toString(16).padStart(16, "0");
+  return hashText(hash.digest());
 }
 
 /** The kept manifests: each readable, of this vault, and naming the hash of the one before. */

@@ -16,7 +16,7 @@
  */
 import { publish, type Disk } from "../../base/disk.ts";
 import { errorText, isSternwayError } from "../../base/errors.ts";
-import { xxh64 } from "../../base/hash.ts";
+import { hashText, xxh64 } from "../../base/hash.ts";
 import { BLOCK_SIZE } from "../../base/units.ts";
 import type { PackRecord } from "../manifest.ts";
 import type { PackBuilder } from "../packs/pack-builder.ts";
@@ -67,7 +67,7 @@ export async function repack(options: RepackOptions): Promise<Repacked> {
       generation: builder.generation,
       sizeBytes: builder.sizeBytes,
       slots: record.slots,
-      checksum: builder.checksum.toString(16).padStart(16, "0"),
+      checksum: hashText(builder.checksum),
       freed: record.slots - liveSlots,
     },
   };

@@ -4,7 +4,7 @@
  */
 import { assert } from "../../base/assert.ts";
 import type { Disk, DiskFile } from "../../base/disk.ts";
-import { xxh64, xxh64Stream } from "../../base/hash.ts";
+import { hashText, xxh64, xxh64Stream } from "../../base/hash.ts";
 import type { FileCipher } from "../../security/cipher.ts";
 import { compressFrame } from "./compression.ts";
 import {
@@ -151,7 +151,7 @@ export class PagedFileWriter {
       throw error;
     }
     this.#state = "done";
-    return { sizeBytes: this.#flushed, checksum: this.#whole.digest().toString(16).padStart(16, "0") };
+    return { sizeBytes: this.#flushed, checksum: hashText(this.#whole.digest()) };
   }
 
   /** Removes what was written. Idempotent; nothing after {@link publish} succeeded. */

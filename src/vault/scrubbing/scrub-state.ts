@@ -8,7 +8,7 @@
  */
 import { publish, readWhole, type Disk } from "../../base/disk.ts";
 import { isSternwayError } from "../../base/errors.ts";
-import { xxh64 } from "../../base/hash.ts";
+import { hashText, xxh64 } from "../../base/hash.ts";
 
 export type ScrubPart = "packs" | "layers" | "chronicles" | "searching";
 export const SCRUB_PARTS: readonly ScrubPart[] = ["packs", "layers", "chronicles", "searching"];
@@ -37,7 +37,7 @@ export interface ScrubState extends ScrubTotals {
 }
 
 const fileName = (dir: string): string => `${dir}/scrub`;
-const checkOf = (json: string): string => xxh64(new TextEncoder().encode(json), 0n).toString(16).padStart(16, "0");
+const checkOf = (json: string): string => hashText(xxh64(new TextEncoder().encode(json), 0n));
 
 /** @returns undefined when there is none that can be trusted @throws unavailable */
 export async function loadScrubState(disk: Disk, dir: string): Promise<ScrubState | undefined> {

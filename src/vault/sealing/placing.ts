@@ -5,7 +5,7 @@
  * Memory: one pack and 8 bytes a payload page.
  */
 import { publish, type Disk } from "../../base/disk.ts";
-import { xxh64 } from "../../base/hash.ts";
+import { hashText, xxh64 } from "../../base/hash.ts";
 import { BLOCK_SIZE } from "../../base/units.ts";
 import type { PackRecord } from "../manifest.ts";
 import { blockAddress, SLOTS_PER_PACK, TARGET_ZERO } from "../map.ts";
@@ -167,7 +167,7 @@ export class Placing {
       generation: builder.generation,
       sizeBytes: builder.sizeBytes,
       slots: builder.slotCount,
-      checksum: builder.checksum.toString(16).padStart(16, "0"),
+      checksum: hashText(builder.checksum),
     });
     this.builder = undefined;
     this.nextPack++;

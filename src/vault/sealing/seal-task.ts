@@ -1,6 +1,7 @@
 /**
  * A stretch that waits to be sealed, and what it changes in a manifest's lists.
  */
+import { hashText } from "../../base/hash.ts";
 import type { ClosedFile } from "../../journal/journal.ts";
 import type { LayerRecord, Manifest } from "../manifest.ts";
 import type { RegistryState } from "../registry.ts";
@@ -72,7 +73,7 @@ function sealedOf(task: SealTask): Manifest["sealed"] {
     lsn: task.lastLsn,
     fileSequence: task.fileSequence,
     groupSequence: task.lastGroupSequence,
-    groupChecksum: task.lastGroupChecksum.toString(16).padStart(16, "0"),
+    groupChecksum: hashText(task.lastGroupChecksum),
     wall: task.wall,
   };
 }

@@ -17,7 +17,11 @@ async function bed(sim: Simulation, disk: SimulatedDisk, dir: string, place: Sim
     }));
   }
   const claimant = { store: new SimulatedStore(sim, place), random: sim.random, epoch: 1, wall: 0, host: dir };
-  return { ledger, claimant, claim: () => claimWriter(claimant, ledger, "t") };
+  return {
+    ledger,
+    claimant,
+    claim: async () => claimWriter(claimant, ledger, "t", await highestClaim(claimant.store)),
+  };
 }
 
 describe("claims of a tier", () => {

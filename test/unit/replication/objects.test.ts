@@ -1,11 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import { LsnTimes } from "../../../src/replication/lsn-times.ts";
 import {
-  numberOf,
+  manifestObject,
+  manifestThereOf,
   objectName,
   sealedFileOf,
   tailObject,
   tailPieceOf,
+  writerNumberOf,
   writerObject,
 } from "../../../src/replication/objects.ts";
 import { isObjectName } from "../../../src/tiers/object-name.ts";
@@ -30,8 +32,10 @@ describe("names of objects", () => {
   });
 
   test("numbers and pieces of tail come back from their names, and nothing from others'", () => {
-    expect(numberOf("writers", writerObject(7))).toBe(7);
-    expect(numberOf("manifest", writerObject(7))).toBeUndefined();
+    expect(writerNumberOf(writerObject(7))).toBe(7);
+    expect(writerNumberOf(manifestObject(7, 8))).toBeUndefined();
+    expect(manifestThereOf(manifestObject(7, 8))).toEqual({ name: manifestObject(7, 8), writer: 7, number: 8 });
+    expect(manifestThereOf(writerObject(7))).toBeUndefined();
     const name = tailObject(2, 9, 4096);
     expect(tailPieceOf({ name, sizeBytes: 5 })).toEqual({
       name,

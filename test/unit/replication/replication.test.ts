@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { SimulatedDisk } from "../../../src/base/simulated-disk.ts";
 import { SternwayError } from "../../../src/base/errors.ts";
 import { arriveAsReader, becomeWriter } from "../../../src/replication/arrival.ts";
+import { manifestObject } from "../../../src/replication/objects.ts";
 import type { ReplicationEvent, TierSettings } from "../../../src/replication/replication.ts";
 import { SimulatedPlace, SimulatedStore } from "../../../src/tiers/simulated-store.ts";
 import { SimulatedDisk as NewDisk } from "../../../src/base/simulated-disk.ts";
@@ -77,6 +78,13 @@ async function elsewhere(
   await arriveAsReader(options, store, settings(place));
   if (isWriter) await becomeWriter(options, store);
   return await openReplicated({ sim, disk, places: [place], host: "two" });
+}
+
+/** A request of an earlier writer that the network held up: a manifest of other bytes. */
+function putLate(place: SimulatedPlace, writer: number, number: number): string {
+  const name = manifestObject(writer, number);
+  place.objects.set(name, new TextEncoder().encode("f".repeat(64)));
+  return name;
 }
 
 const kindOf = async (work: Promise<unknown>): Promise<string> => {
@@ -366,37 +374,87 @@ describe("a vault with tiers", () => {
       await stop(copy, bed);
     }));
 
-  test("a request of a writer that ended, which arrives late, does no harm", () =>
+  test("a manifest that this installation did not write makes the tier a stranger's", () =>
     inWorld(14, async (world) => {
       const place = new SimulatedPlace("one");
       const bed = await withTiers(world, [place]);
       await stop(bed);
-      // What the next opening publishes first has this number.
-      const number = bed.vault.sealing.manifest.number + 1;
-      place.objects.set(`manifest/${String(number).padStart(10, "0")}`, new TextEncoder().encode("f".repeat(64)));
-      const events: string[] = [];
-      const again = await openReplicated({
-        sim: world.sim,
-        disk: world.disk,
-        places: [place],
-        tell: ({ kind }) => void events.push(kind),
-      });
+      const late = putLate(place, 1, bed.vault.sealing.manifest.number + 1);
+      const again = await openReplicated({ sim: world.sim, disk: world.disk, places: [place] });
       await world.sim.clock.sleep(1_000);
-      // It was there before the ledger knew: that is another installation's.
       expect(again.replication.status()[0]!.state).toBe("foreign");
-      place.objects.delete(`manifest/${String(number).padStart(10, "0")}`);
+      place.objects.delete(late);
       await equal(world, again);
-      const next = again.vault.sealing.manifest.number + 1;
-      place.objects.set(`manifest/${String(next).padStart(10, "0")}`, new TextEncoder().encode("f".repeat(64)));
-      await write(again, 0, blockOf(1));
-      await again.vault.seal();
-      await equal(world, again);
-      expect(again.vault.readOnlyReason).toBeUndefined();
       await stop(again);
     }));
 
-  test("writers are slowed when more waits for a tier than may", () =>
+  test("a manifest of a writer that ended, which arrives late, does no harm", () =>
     inWorld(15, async (world) => {
+      const place = new SimulatedPlace("one");
+      const bed = await withTiers(world, [place]);
+      await stop(bed);
+      const again = await openReplicated({ sim: world.sim, disk: world.disk, places: [place] });
+      await equal(world, again);
+      await write(again, 0, blockOf(1));
+      await again.vault.seal();
+      putLate(place, 1, again.vault.sealing.manifest.number);
+      await equal(world, again);
+      expect(again.vault.readOnlyReason).toBeUndefined();
+      await stop(again);
+      const copy = await elsewhere(world, place);
+      expect(await read(copy, 0)).toEqual(blockOf(1));
+      await stop(copy);
+    }));
+
+  test("a manifest of an overtaken writer, which arrives late under a far higher number, is never the newest", () =>
+    inWorld(16, async (world) => {
+      const place = new SimulatedPlace("one");
+      const bed = await withTiers(world, [place]);
+      await write(bed, 0, blockOf(1));
+      await bed.vault.seal();
+      await equal(world, bed);
+      const disk = new NewDisk(world.sim);
+      const copy = await elsewhere(world, place, true, disk);
+      // Before the new writer was up, or after: in both cases nobody was answered for it.
+      const late = putLate(place, 1, 5_000);
+      await equal(world, copy);
+      await write(copy, 0, blockOf(2));
+      await copy.vault.seal();
+      await equal(world, copy);
+      expect(place.objects.has(late)).toBe(false);
+      putLate(place, 1, 6_000);
+      await stop(copy);
+      const again = await openReplicated({ sim: world.sim, disk, places: [place], host: "two" });
+      await equal(world, again);
+      await stop(again);
+      putLate(place, 1, 7_000);
+      const reader = await elsewhere(world, place);
+      expect(await read(reader, 0)).toEqual(blockOf(2));
+      const next = await elsewhere(world, place, true);
+      await equal(world, next);
+      expect(await read(next, 0)).toEqual(blockOf(2));
+      await stop(reader, next, bed);
+    }));
+
+  test("nothing counts of a new writer before it has published: what the overtaken one sent late would fit nothing", () =>
+    inWorld(17, async (world) => {
+      const place = new SimulatedPlace("one");
+      const bed = await withTiers(world, [place]);
+      await write(bed, 0, blockOf(1));
+      await bed.vault.seal();
+      await equal(world, bed);
+      const { number } = bed.vault.sealing.manifest;
+      const copy = await elsewhere(world, place, true);
+      await equal(world, copy);
+      const named = [...place.objects.keys()].filter((name) => name.startsWith("manifest/")).sort();
+      // Its newest manifest is its own, though nothing was written and the content may be the same.
+      expect(named.at(-1)).not.toStartWith("manifest/0000000001-");
+      expect(Number(named.at(-1)!.slice(-10))).toBeGreaterThanOrEqual(number);
+      await stop(copy, bed);
+    }));
+
+  test("writers are slowed when more waits for a tier than may", () =>
+    inWorld(18, async (world) => {
       const place = new SimulatedPlace("one");
       const bed = await withTiers(world, [place], { backlogBytesMax: 2 ** 20 });
       expect(bed.vault.delayMs(2 ** 20)).toBe(0);
@@ -415,7 +473,7 @@ describe("a vault with tiers", () => {
     }));
 
   test("who lags behind its RPO is told of, and who has caught up again", () =>
-    inWorld(16, async (world) => {
+    inWorld(19, async (world) => {
       const place = new SimulatedPlace("one");
       const events: string[] = [];
       const bed = await withTiers(world, [place], {}, ({ kind }) => void events.push(kind));
@@ -432,7 +490,7 @@ describe("a vault with tiers", () => {
     }));
 
   test("a synchronous tier that falls silent holds a flush for ten seconds, and is synchronous again when it has caught up", () =>
-    inWorld(18, async (world) => {
+    inWorld(21, async (world) => {
       const place = new SimulatedPlace("one");
       const bed = await withTiers(world, [place], { mode: "sync" });
       place.isSilent = true;
@@ -448,7 +506,7 @@ describe("a vault with tiers", () => {
     }));
 
   test("a writer with nothing to write finds out within a minute that it was overtaken", () =>
-    inWorld(19, async (world) => {
+    inWorld(22, async (world) => {
       const place = new SimulatedPlace("one");
       const bed = await withTiers(world, [place]);
       const copy = await elsewhere(world, place, true);
@@ -458,7 +516,7 @@ describe("a vault with tiers", () => {
     }));
 
   test("an orderly stop leaves everything at the tiers", () =>
-    inWorld(17, async (world) => {
+    inWorld(20, async (world) => {
       const place = new SimulatedPlace("one");
       const bed = await withTiers(world, [place], { rpoSeconds: 3_600 });
       await write(bed, 6, blockOf(66));
