@@ -282,7 +282,7 @@ export class Negotiation {
 
   async #list(): Promise<void> {
     const { exports, out, limits } = this.#services;
-    const listed = await exports.list();
+    const listed = await exports.list(this.#services.peer);
     if (this.#ended) return;
     if (listed.length > limits.listedExportsMax) {
       this.#error(NBD_OPT_LIST, NBD_REP_ERR_TOO_BIG, `${listed.length} exports are too many to list`);
@@ -294,7 +294,7 @@ export class Negotiation {
 
   async #answerMetaContext(option: number, name: string, queries: readonly string[]): Promise<void> {
     if (option === NBD_OPT_SET_META_CONTEXT) this.#allocationFor = undefined;
-    await this.#services.exports.describe(name);
+    await this.#services.exports.describe(name, this.#services.peer);
     if (this.#ended) return;
     const set = option === NBD_OPT_SET_META_CONTEXT;
     const known = queries.includes(BASE_ALLOCATION);
@@ -307,7 +307,7 @@ export class Negotiation {
   }
 
   async #info(name: string, wanted: readonly number[]): Promise<void> {
-    const facts = await this.#services.exports.describe(name);
+    const facts = await this.#services.exports.describe(name, this.#services.peer);
     if (this.#ended) return;
     infoReplies(this.#services.out, NBD_OPT_INFO, name, facts, this.#structured, wanted);
     this.#ack(NBD_OPT_INFO);

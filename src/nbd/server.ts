@@ -15,12 +15,14 @@ import { Session, stopOnAssertion, type SessionEnvironment } from "./session.ts"
 
 export type { NbdLimits } from "./limits.ts";
 
-/** Who asks: for logs, and later for rights. */
+/** Who asks: for logs and rights. */
 export interface NbdPeer {
   /** `unix:PATH` or `HOST:PORT` of the listening address, and of the peer where there is one. */
   address: string;
   /** Subject of the client certificate, when TLS asked for one. */
   tlsSubject?: string;
+  /** SHA-256 of that certificate, in hexadecimal digits. */
+  tlsFingerprint?: string;
 }
 
 export type NbdExport =
@@ -30,9 +32,9 @@ export type NbdExport =
 /** What the server serves; implemented by the rooms that know volumes. */
 export interface NbdExports {
   /** Names for NBD_OPT_LIST. */
-  list(): Promise<{ name: string; description: string }[]>;
+  list(peer: NbdPeer): Promise<{ name: string; description: string }[]>;
   /** Size and access without attaching, for NBD_OPT_INFO. @throws SternwayError: its message reaches the client */
-  describe(name: string): Promise<{ sizeBytes: number; readOnly: boolean; description: string }>;
+  describe(name: string, peer: NbdPeer): Promise<{ sizeBytes: number; readOnly: boolean; description: string }>;
   /** Opens for transmission; the session closes the device. @throws SternwayError: its message reaches the client */
   open(name: string, peer: NbdPeer): Promise<NbdExport>;
 }
@@ -89,6 +91,8 @@ export interface NbdServer {
   /** Where it listens, with the port it got. */
   readonly address: NbdListen;
   connections(): NbdConnection[];
+  /** Answers what is in flight on the connections of some peers, and ends them. */
+  disconnect(isMeant: (peer: NbdPeer) => boolean, reason: string): void;
   /**
    * Accepts nobody any more, answers what is in flight, and closes. Sessions that are not done after `graceMs` are cut
    * off. Resolves when every device is closed, or a second after the grace if one hangs. Idempotent.
@@ -202,6 +206,9 @@ export function startNbdServer(options: NbdServerOptions): NbdServer {
 
   return {
     address,
+    disconnect(isMeant, reason) {
+      for (const session of sessions) if (isMeant(session.peer)) session.disconnect(reason);
+    },
     connections: () => [...sessions].filter((session) => session.state !== "closed").map((session) => session.info),
     stop: ({ graceMs }) => (stopped ??= stop(graceMs)),
   };
@@ -291,7 +298,7 @@ function upgradeToTls(session: Session, tls: NbdServerTls): void {
           session.terminate(`the TLS handshake failed: ${error?.message ?? "the client's certificate is not trusted"}`);
           return;
         }
-        session.secure(clientCertificate ? subjectOf(socket) : undefined);
+        session.secure(clientCertificate ? clientOf(socket) : undefined);
       },
       data(_socket, chunk) {
         session.receive(chunk);
@@ -310,11 +317,15 @@ function upgradeToTls(session: Session, tls: NbdServerTls): void {
   session.socket = secured;
 }
 
-function subjectOf(socket: Socket<Session | undefined>): string {
-  const subject = socket.getPeerCertificate()?.subject ?? {};
-  return Object.entries(subject)
+function clientOf(socket: Socket<Session | undefined>): { subject: string; fingerprint?: string } {
+  // Absent when a client resumes a session without showing it again.
+  type Shown = ReturnType<Socket["getPeerCertificate"]>;
+  const { subject = {}, fingerprint256 }: Partial<Shown> = (socket.getPeerCertificate() as Shown | undefined) ?? {};
+  const text = Object.entries(subject)
     .map(([key, value]) => `${key}=${String(value)}`)
     .join(",");
+  const fingerprint = typeof fingerprint256 === "string" ? fingerprint256.replaceAll(":", "").toLowerCase() : undefined;
+  return fingerprint === undefined ? { subject: text } : { subject: text, fingerprint };
 }
 
 /** A handler threw, or TLS failed. */

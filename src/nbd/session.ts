@@ -150,11 +150,12 @@ export class Session implements SessionServices, NegotiationServices {
   }
 
   /** TLS is established on {@link socket}. */
-  secure(subject: string | undefined): void {
+  secure(client: { subject: string; fingerprint?: string } | undefined): void {
     if (this.state !== "securing") return;
     this.out.sink = this.socket;
     this.secured = true;
-    if (subject !== undefined) this.peer.tlsSubject = subject;
+    if (client) this.peer.tlsSubject = client.subject;
+    if (client?.fingerprint !== undefined) this.peer.tlsFingerprint = client.fingerprint;
     this.state = "negotiating";
   }
 

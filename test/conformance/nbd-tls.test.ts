@@ -158,7 +158,7 @@ test("STARTTLS pipelined behind a slow option goes through", async () => {
   const { list } = exports;
   exports.list = async () => {
     await gate.promise;
-    return await list();
+    return await list({ address: "test" });
   };
   await using at = serve(exports, {
     tls: { key: authority.serverKey, cert: authority.serverCert, required: false },
