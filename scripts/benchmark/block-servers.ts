@@ -84,7 +84,7 @@ export async function startSternway(folder: string): Promise<BlockServer> {
   const socketPath = join(folder, "nbd.sock");
   const child = await startServer(
     sternway(data, "serve", "--http", "off", "--log-level", "warn", "--nbd", `unix:${socketPath}`),
-    () => existsSync(socketPath),
+    () => existsSync(socketPath) && existsSync(join(data, "control.sock")),
   );
   return served("sternway", data, VOLUME, child, socketPath);
 }

@@ -15,6 +15,8 @@ export interface Workload {
   seconds?: number;
   /** … after this many bytes; at least one of both. */
   bytes?: number;
+  /** Every block holds the same bytes: for what only counts writes. */
+  sameBytes?: boolean;
   /** Sync and wait at the end, within the measured time. */
   flushAtEnd?: boolean;
 }
@@ -58,8 +60,7 @@ export async function runFio(server: BlockServer, work: Workload, sizeBytes: num
     // Real writes come to the same block again; fio's map of blocks still to be visited would also cost it memory.
     "--norandommap",
     // Half of each block compresses, and no two blocks are equal, as on a disk in use.
-    "--buffer_compress_percentage=50",
-    "--refill_buffers",
+    ...(work.sameBytes === true ? ["--buffer_pattern=0x5a"] : ["--buffer_compress_percentage=50", "--refill_buffers"]),
     "--output-format=json",
     "--percentile_list=50:99",
   ];

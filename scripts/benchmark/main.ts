@@ -8,12 +8,14 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { BLOCK_CONTENDERS, isAvailable } from "./block-servers.ts";
 import { runAgeingPart } from "./ageing-part.ts";
+import { runConsolePart } from "./console-part.ts";
 import { runDedupPart } from "./dedup-part.ts";
 import { runEncryptionPart } from "./encryption-part.ts";
 import { runIngestPart } from "./ingest-part.ts";
 import { runMomentsPart } from "./moments-part.ts";
 import { runNbdPart } from "./nbd-part.ts";
 import { describeMachine, stopAllServers } from "./process.ts";
+import { runTimelinePart } from "./timeline-part.ts";
 import { runTiersPart } from "./tiers-part.ts";
 import { formatTables, summarize, type Sample, type Unit } from "./table.ts";
 
@@ -22,8 +24,8 @@ const USAGE = `Usage: scripts/bench [options]
 Measures Sternway beside qemu-nbd, nbdkit, restic, borg and qemu-img, and prints Markdown tables:
 median (min…max) of the rounds, then how many times better Sternway is than each peer.
 
-  --only PARTS    some of nbd, ingest, dedup, moments, memory, ageing, encryption, tiers (comma-separated);
-                  default all
+  --only PARTS    some of nbd, ingest, dedup, moments, memory, ageing, encryption, tiers, console,
+                  timeline (comma-separated); default all
                   (what is stored is measured with ingest, memory with nbd)
   --rounds N      rounds of each measurement, default 3
   --quick         one round, smaller disks, shorter runs: for a look, not for a claim
@@ -34,7 +36,18 @@ median (min…max) of the rounds, then how many times better Sternway is than ea
   --help
 `;
 
-const PARTS = ["nbd", "ingest", "dedup", "moments", "memory", "ageing", "encryption", "tiers"] as const;
+const PARTS = [
+  "nbd",
+  "ingest",
+  "dedup",
+  "moments",
+  "memory",
+  "ageing",
+  "encryption",
+  "tiers",
+  "console",
+  "timeline",
+] as const;
 type Part = (typeof PARTS)[number];
 
 /** What the parts share: the options of this run, and where measurements go. */
@@ -114,6 +127,8 @@ async function runParts(): Promise<void> {
   if (only.includes("ageing")) await runAgeingPart(bench);
   if (only.includes("encryption")) await runEncryptionPart(bench);
   if (only.includes("tiers")) await runTiersPart(bench);
+  if (only.includes("console")) await runConsolePart(bench);
+  if (only.includes("timeline")) await runTimelinePart(bench);
 }
 
 // A second interrupt must still be able to end a clean-up that hangs.

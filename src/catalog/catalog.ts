@@ -12,12 +12,45 @@ import { drizzle } from "drizzle-orm/bun-sqlite";
 import type { Clock } from "../base/clock.ts";
 import type { Disk } from "../base/disk.ts";
 import { errorText, SternwayError } from "../base/errors.ts";
-import { insertEvent, selectEvents, type CatalogEvent } from "./events.ts";
-import { insertJob, interruptRunningJobs, selectJobs, updateJob, type Job, type JobKind } from "./jobs.ts";
+import type { Micros } from "../base/units.ts";
+import { accountTable, type AccountTable } from "./accounts.ts";
+import { insertEvent, selectEvents, selectEventsBetween, type CatalogEvent } from "./events.ts";
+import { credentialTable, type CredentialTable } from "./credentials.ts";
+import { growthStore, type GrowthStore } from "./growth.ts";
+import {
+  insertJob,
+  interruptRunningJobs,
+  selectJob,
+  selectJobs,
+  selectJobsBetween,
+  selectLastDone,
+  updateJob,
+  type Job,
+  type JobKind,
+  type JobState,
+} from "./jobs.ts";
+import { frozenTable, type FrozenTable } from "./frozen.ts";
+import { machineTable, type MachineTable } from "./machines.ts";
 import { catalogVersion, migrate, MIGRATIONS } from "./migrations.ts";
+import { scheduleTable, type ScheduleTable } from "./schedules.ts";
+import { sessionTable, type SessionTable } from "./sessions.ts";
+import { signalStore, type SignalStore } from "./signals.ts";
+import { tokenTable, type TokenTable } from "./tokens.ts";
+import { notifyStore, type NotifyStore } from "./notify.ts";
 
+export type { Account, AccountTable, NewAccount } from "./accounts.ts";
 export type { CatalogEvent } from "./events.ts";
-export type { Job, JobKind } from "./jobs.ts";
+export type { Credential, CredentialTable } from "./credentials.ts";
+export type { GrowthRow, GrowthSample, GrowthStore } from "./growth.ts";
+export type { ChannelRow, DeliveryRow, NotifyStore, RuleRow, TroubleRow } from "./notify.ts";
+export type { Job, JobKind, JobState } from "./jobs.ts";
+export type { Frozen, FrozenTable } from "./frozen.ts";
+export { isSameVolume, type Machine, type MachineChange, type MachineTable } from "./machines.ts";
+export { noSchedule, type RunOutcome, type Schedule, type ScheduleRun, type ScheduleTable } from "./schedules.ts";
+export type { StoredBookmarkTask, StoredTask, StoredTiming, VolumeReference } from "./stored-task.ts";
+export type { Session, SessionTable } from "./sessions.ts";
+export type { Alarm, SignalStore, SignalSums, SignalVolume } from "./signals.ts";
+export type { ApiToken, TokenTable } from "./tokens.ts";
 
 type Page = { before?: number | undefined; limit: number };
 
@@ -25,17 +58,43 @@ type Page = { before?: number | undefined; limit: number };
 export interface Catalog {
   /** True when nothing is kept after a stop. */
   readonly inMemory: boolean;
-  /** @returns the job's id; it is running */
-  startJob(kind: JobKind, subject: string): number;
+  readonly accounts: AccountTable;
+  readonly sessions: SessionTable;
+  readonly tokens: TokenTable;
+  /** @param askedBy - the account that started it @returns the job's id; it is running */
+  startJob(kind: JobKind, subject: string, askedBy?: string): number;
   /** @param progress - 0 to 1 */
   progressJob(id: number, progress: number): void;
-  /** @param error - why it failed; done if left out */
-  finishJob(id: number, error?: string): void;
+  /** @param error - why it did not end well; done if left out @param state - how it ended if not well */
+  finishJob(id: number, error?: string, state?: Exclude<JobState, "running" | "done">): void;
+  /** One, if it is not forgotten. */
+  job(id: number): Job | undefined;
   /** Newest first. */
   jobs(page: Page): Job[];
   addEvent(event: Omit<CatalogEvent, "id" | "time">): void;
   /** Newest first. */
   events(page: Page): CatalogEvent[];
+  /** Of `[from, to)`, oldest first; the newest `limit` of them. @param kinds - only these @param asKept - as the file has them, for what leaves the house */
+  eventsBetween(range: {
+    from: Micros;
+    to: Micros;
+    kinds?: readonly string[];
+    limit: number;
+    asKept?: boolean;
+  }): CatalogEvent[];
+  /** Of those that started in `[from, to)`, oldest first; the newest `limit` of them. @param asKept - as the file has them */
+  jobsBetween(range: { from: Micros; to: Micros; limit: number; asKept?: boolean }): Job[];
+  /** The newest of each kind that came to a good end. */
+  lastDone(): { kind: string; finishedAt: Micros }[];
+  /** Calls back for each event right after it was kept; what the callback throws is lost. @returns ends it */
+  onEvent(listener: (event: CatalogEvent) => void): () => void;
+  readonly notify: NotifyStore;
+  readonly growth: GrowthStore;
+  readonly credentials: CredentialTable;
+  readonly machines: MachineTable;
+  readonly schedules: ScheduleTable;
+  readonly frozen: FrozenTable;
+  readonly signals: SignalStore;
   /** Idempotent. */
   close(): void;
 }
@@ -108,24 +167,57 @@ function catalogOn(database: Database, clock: Clock, inMemory: boolean): Catalog
     try {
       return work();
     } catch (cause) {
+      // Such as a name that is taken: no fault of the catalog's.
+      if (cause instanceof SternwayError) throw cause;
       throw new SternwayError("unavailable", `the catalog could not be used: ${errorText(cause)}`, {}, { cause });
     }
   };
   run(() => interruptRunningJobs(db, clock.wall()));
+  const listeners = new Set<(event: CatalogEvent) => void>();
+  const addEvent: Catalog["addEvent"] = (event) => {
+    const timed = { ...event, time: clock.wall() };
+    const kept = { ...timed, id: run(() => insertEvent(db, timed)) };
+    for (const listener of listeners) {
+      try {
+        listener(kept);
+      } catch {
+        // What listens answers for itself: an event that is kept must not fail for it.
+        continue;
+      }
+    }
+  };
   return {
     inMemory,
-    startJob: (kind, subject) => run(() => insertJob(db, { kind, subject, startedAt: clock.wall() })),
+    accounts: accountTable(db, run),
+    sessions: sessionTable(db, run),
+    tokens: tokenTable(db, run),
+    startJob: (kind, subject, askedBy) => run(() => insertJob(db, { kind, subject, askedBy, startedAt: clock.wall() })),
     progressJob: (id, progress) => run(() => updateJob(db, id, { progress: Math.min(Math.max(progress, 0), 1) })),
-    finishJob: (id, error) =>
+    finishJob: (id, error, state = "failed") =>
       run(() =>
         updateJob(db, id, {
           finishedAt: clock.wall(),
-          ...(error === undefined ? { state: "done", progress: 1 } : { state: "failed", error }),
+          ...(error === undefined ? { state: "done", progress: 1 } : { state, error }),
         }),
       ),
+    job: (id) => run(() => selectJob(db, id)),
     jobs: (page) => run(() => selectJobs(db, page)),
-    addEvent: (event) => void run(() => insertEvent(db, { ...event, time: clock.wall() })),
+    addEvent,
     events: (page) => run(() => selectEvents(db, page)),
+    eventsBetween: (range) => run(() => selectEventsBetween(db, range)),
+    jobsBetween: (range) => run(() => selectJobsBetween(db, range)),
+    lastDone: () => run(() => selectLastDone(db)),
+    onEvent(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    notify: notifyStore(db, run),
+    growth: growthStore(db, run),
+    credentials: credentialTable(db, run),
+    machines: machineTable(db, run),
+    schedules: scheduleTable(db, run, clock.wall()),
+    frozen: frozenTable(db, run),
+    signals: signalStore(db, run),
     close() {
       if (!open) return;
       open = false;

@@ -1,6 +1,7 @@
 /** Queries on events. */
-import { desc, lt } from "drizzle-orm";
+import { and, desc, gte, inArray, lt } from "drizzle-orm";
 import type { BunSQLiteDatabase } from "drizzle-orm/bun-sqlite";
+import type { Micros } from "../base/units.ts";
 import { events, NEXT_ID } from "./schema.ts";
 
 export type CatalogEvent = typeof events.$inferSelect;
@@ -32,4 +33,26 @@ export function selectEvents(
     .orderBy(desc(events.id))
     .limit(page.limit)
     .all();
+}
+
+/** Of `[from, to)`, oldest first; the newest `limit` of them. */
+export function selectEventsBetween(
+  db: BunSQLiteDatabase,
+  range: { from: Micros; to: Micros; kinds?: readonly string[]; limit: number },
+): CatalogEvent[] {
+  const { from, to, kinds, limit } = range;
+  return db
+    .select()
+    .from(events)
+    .where(
+      and(
+        gte(events.time, from),
+        lt(events.time, to),
+        kinds === undefined ? undefined : inArray(events.kind, [...kinds]),
+      ),
+    )
+    .orderBy(desc(events.id))
+    .limit(limit)
+    .all()
+    .reverse();
 }

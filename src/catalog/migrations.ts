@@ -25,6 +25,192 @@ export const MIGRATIONS: readonly string[] = [
      error text
    );
    CREATE INDEX jobs_by_state ON jobs (state);`,
+  `ALTER TABLE jobs ADD COLUMN asked_by text;`,
+  `CREATE TABLE channels (
+     name text PRIMARY KEY NOT NULL,
+     settings text NOT NULL,
+     secret text,
+     created_at integer NOT NULL
+   );
+   CREATE TABLE rules (
+     name text PRIMARY KEY NOT NULL,
+     settings text NOT NULL,
+     created_at integer NOT NULL
+   );
+   CREATE TABLE troubles (
+     key text PRIMARY KEY NOT NULL,
+     channel text NOT NULL,
+     since integer NOT NULL,
+     told_at integer NOT NULL,
+     remind_at integer,
+     event text NOT NULL
+   );
+   CREATE TABLE deliveries (
+     id integer PRIMARY KEY NOT NULL,
+     channel text NOT NULL,
+     state text NOT NULL,
+     content text NOT NULL,
+     created_at integer NOT NULL,
+     released_at integer,
+     next_at integer NOT NULL,
+     ended_at integer,
+     attempts integer NOT NULL,
+     last_error text
+   );
+   CREATE INDEX deliveries_by_state ON deliveries (state);
+   CREATE INDEX deliveries_by_channel ON deliveries (channel, released_at);`,
+  `CREATE TABLE growth (
+     id integer PRIMARY KEY NOT NULL,
+     time integer NOT NULL,
+     rhythm text NOT NULL,
+     kind text NOT NULL,
+     name text NOT NULL,
+     stored_bytes integer,
+     live_bytes integer,
+     free_bytes integer,
+     total_bytes integer,
+     written_bytes integer
+   );
+   CREATE UNIQUE INDEX growth_by_time ON growth (kind, rhythm, name, time);`,
+  `CREATE TABLE accounts (
+     name text PRIMARY KEY NOT NULL,
+     role text NOT NULL,
+     machines text NOT NULL,
+     password_hash text,
+     identity text UNIQUE,
+     created_at integer NOT NULL,
+     signed_in_at integer,
+     totp_secret text,
+     totp_pending text,
+     totp_step integer NOT NULL,
+     recovery_hashes text NOT NULL,
+     failed_count integer NOT NULL,
+     failed_at integer
+   );
+   CREATE TABLE sessions (
+     id_hash text PRIMARY KEY NOT NULL,
+     account text NOT NULL REFERENCES accounts (name) ON DELETE CASCADE,
+     created_at integer NOT NULL,
+     seen_at integer NOT NULL,
+     from_address text NOT NULL
+   );
+   CREATE INDEX sessions_by_account ON sessions (account);
+   CREATE TABLE tokens (
+     id text PRIMARY KEY NOT NULL,
+     hash text NOT NULL UNIQUE,
+     account text NOT NULL REFERENCES accounts (name) ON DELETE CASCADE,
+     name text NOT NULL,
+     role text NOT NULL,
+     machines text,
+     created_at integer NOT NULL,
+     expires_at integer NOT NULL,
+     used_at integer
+   );
+   CREATE INDEX tokens_by_account ON tokens (account);`,
+  `CREATE TABLE machines (
+     name text PRIMARY KEY NOT NULL,
+     description text NOT NULL,
+     created_at integer NOT NULL,
+     scripts text
+   );
+   CREATE TABLE machine_volumes (
+     id integer PRIMARY KEY NOT NULL,
+     machine text NOT NULL,
+     vault text NOT NULL,
+     created_lsn integer NOT NULL,
+     created_at integer NOT NULL
+   );
+   CREATE UNIQUE INDEX machine_volumes_by_volume ON machine_volumes (vault, created_lsn, created_at);
+   CREATE TABLE schedules (
+     name text PRIMARY KEY NOT NULL,
+     key text NOT NULL,
+     description text NOT NULL,
+     task text NOT NULL,
+     timing text NOT NULL,
+     missed text NOT NULL,
+     state text NOT NULL,
+     created_at integer NOT NULL,
+     handled_at integer NOT NULL
+   );
+   CREATE TABLE schedule_runs (
+     id integer PRIMARY KEY NOT NULL,
+     schedule text NOT NULL,
+     due_at integer NOT NULL,
+     started_at integer NOT NULL,
+     finished_at integer,
+     outcome text NOT NULL,
+     job integer
+   );
+   CREATE INDEX schedule_runs_by_schedule ON schedule_runs (schedule);`,
+  `CREATE TABLE credentials (
+     id integer PRIMARY KEY NOT NULL,
+     machine text NOT NULL,
+     name text NOT NULL,
+     fingerprint text NOT NULL,
+     read_only integer NOT NULL,
+     created_by text NOT NULL,
+     created_at integer NOT NULL,
+     expires_at integer NOT NULL
+   );
+   CREATE UNIQUE INDEX credentials_fingerprint_unique ON credentials (fingerprint);
+   CREATE INDEX credentials_by_machine ON credentials (machine);`,
+  `CREATE TABLE signal_series (
+     id integer PRIMARY KEY NOT NULL,
+     vault text NOT NULL,
+     volume integer NOT NULL,
+     rhythm text NOT NULL,
+     time integer NOT NULL,
+     blocks integer NOT NULL,
+     zero integer NOT NULL,
+     duplicate integer NOT NULL,
+     fresh integer NOT NULL,
+     stored_bytes integer NOT NULL,
+     dense integer NOT NULL,
+     rewrites integer NOT NULL,
+     over_plain integer NOT NULL,
+     turned integer NOT NULL,
+     unknown integer NOT NULL,
+     cleared integer NOT NULL
+   );
+   CREATE UNIQUE INDEX signal_series_by_time ON signal_series (vault, volume, rhythm, time);
+   CREATE INDEX signal_series_by_age ON signal_series (rhythm, time);
+   CREATE TABLE signal_states (
+     id integer PRIMARY KEY NOT NULL,
+     vault text NOT NULL,
+     volume integer NOT NULL,
+     sensitivity text NOT NULL,
+     state text
+   );
+   CREATE UNIQUE INDEX signal_states_by_volume ON signal_states (vault, volume);
+   CREATE TABLE alarms (
+     id integer PRIMARY KEY NOT NULL,
+     vault text NOT NULL,
+     volume integer NOT NULL,
+     raised_at integer NOT NULL,
+     first_lsn integer NOT NULL,
+     first_at integer NOT NULL,
+     before_lsn integer NOT NULL,
+     before_at integer NOT NULL,
+     flush_point integer NOT NULL,
+     hold text,
+     turned integer NOT NULL,
+     per_minute integer NOT NULL,
+     share real NOT NULL,
+     ended_at integer,
+     acknowledged_at integer,
+     acknowledged_by text,
+     verdict text,
+     note text
+   );
+   CREATE INDEX alarms_by_volume ON alarms (vault, volume);`,
+  `CREATE TABLE frozen (
+     id integer PRIMARY KEY NOT NULL,
+     script text NOT NULL,
+     machine text NOT NULL,
+     volumes text NOT NULL,
+     timeout_seconds integer NOT NULL,
+     since integer NOT NULL
+   );`,
 ];
 
 /** The version a catalog has. Above MIGRATIONS.length: a newer program made it. */

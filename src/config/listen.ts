@@ -23,16 +23,10 @@ export function parseNbdListen(text: string): NbdListen | { error: string } {
   return tcp ?? { error: `is ${quoted(text)}, but must be unix:PATH, HOST:PORT or [IPV6]:PORT` };
 }
 
+/** On an address other than loopback it speaks TLS. */
 export function parseHttpListen(text: string): HttpListen | { error: string } {
   if (text === "off") return { kind: "off" };
-  const tcp = parseHostPort(text);
-  if (!tcp) return { error: `is ${quoted(text)}, but must be HOST:PORT with a loopback host, or off` };
-  if (!isLoopback(tcp.host)) {
-    return {
-      error: `is ${quoted(text)}, but HTTP has no accounts and so listens on loopback alone: use 127.0.0.1, ::1 or localhost`,
-    };
-  }
-  return tcp;
+  return parseHostPort(text) ?? { error: `is ${quoted(text)}, but must be HOST:PORT, [IPV6]:PORT or off` };
 }
 
 /** On any address: it takes nothing without TLS and a token. */

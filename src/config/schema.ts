@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { parseSize } from "../base/units.ts";
 import { parseHttpListen, parseNbdListen, parsePeerListen } from "./listen.ts";
+import { parseIssuer, parseRedirectUrl } from "./oidc.ts";
 
 /** A size within a range, as a number of bytes or as people write it. */
 function size(minBytes: number, maxBytes: number, defaultText: string) {
@@ -64,20 +65,49 @@ const tlsSchema = z
     message: 'must be set when clientCertificates is "require"',
   });
 
+const oidcSchema = z.strictObject({
+  /** As the provider names itself; its metadata lies at ISSUER/.well-known/openid-configuration. */
+  issuer: readBy(parseIssuer),
+  clientId: z.string().min(1, "must not be empty").max(256),
+  /** Absolute path of a file that holds nothing but the secret. */
+  clientSecretFile: file.regex(/^\//, "must be an absolute path"),
+  /** This appliance's /v1/oidc/callback, as browsers reach it and the provider knows it. */
+  redirectUrl: readBy(parseRedirectUrl),
+  /** The claim of the ID token that says what somebody may do: text, or a list of texts. */
+  roleClaim: z.string().min(1, "must not be empty").max(256),
+  /** Roles by the claim's values; whoever has none of them is not let in. */
+  roles: z.record(z.string(), z.enum(["administrator", "operator", "self-service", "auditor"])),
+  /** The claim that lists the machines of somebody with the role self-service. */
+  machinesClaim: z.string().min(1, "must not be empty").max(256).optional(),
+});
+
 export const configSchema = z.strictObject({
   nbd: z
     .strictObject({
       /** Beside the socket nbd.sock in the data folder, which is always there. */
       listen: z.array(readBy(parseNbdListen)).max(16).default([]),
       tls: tlsSchema.optional(),
+      /** Without `tls`: where clients need a machine's credential, over TLS of the appliance's own authority: on what is open to the network, or on every TCP address. */
+      credentials: z.enum(["network", "always"]).default("network"),
       /** Sessions at a time on each address; a further one is turned away. */
       sessionsMax: z.int().min(1).max(4096).default(256),
     })
     .prefault({}),
   http: z
     .strictObject({
-      /** Loopback only; `off` leaves the control socket alone. */
+      /** On anything but loopback it is HTTPS; `off` leaves the control socket alone. */
       listen: readBy(parseHttpListen).prefault("127.0.0.1:7480"),
+      /** PEM files, the certificate with its chain, or `own`: a certificate of the appliance's own authority. Left out: `own`, and no TLS on loopback. */
+      tls: z
+        .union([z.literal("own"), z.strictObject({ certFile: file, keyFile: file })], {
+          error: 'must be "own", or certFile and keyFile',
+        })
+        .optional(),
+      /** Further names by which this machine is reached, for its own certificate. */
+      names: z
+        .array(z.string().regex(/^[A-Za-z0-9.:-]{1,253}$/, "must be a host's name or address"))
+        .max(32)
+        .default([]),
     })
     .prefault({}),
   peers: z
@@ -126,6 +156,14 @@ export const configSchema = z.strictObject({
       cycleDays: z.number().min(1).max(365).default(30),
     })
     .prefault({}),
+  accounts: z
+    .strictObject({
+      /** Administrators with a password get at nothing until they have a second factor. */
+      administratorsNeedSecondFactor: z.boolean().default(false),
+    })
+    .prefault({}),
+  /** Signing in through a provider of OpenID Connect; left out: nobody does. */
+  oidc: oidcSchema.optional(),
   /** By vault's name. */
   vaults: z
     .record(

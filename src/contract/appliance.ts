@@ -1,8 +1,12 @@
-/** The appliance itself: health, vault, check, disks, jobs, events. */
+/** The appliance itself: health, vault, check, disks, events. */
 import { createRoute, z } from "@hono/zod-openapi";
-import { bytesSchema, countSchema, lsnSchema, nameSchema, queryInteger, timeSchema } from "./fields.ts";
+import { bytesSchema, countSchema, lsnSchema, nameSchema, timeSchema } from "./fields.ts";
+import { JOB_DESCRIPTION, jobStarted } from "./jobs.ts";
+import { pageQuery } from "./pages.ts";
 import { problemSchema } from "./problem.ts";
-import { json, jsonBody, lines, problem } from "./route-parts.ts";
+import { json, jsonBody, problem } from "./route-parts.ts";
+
+export { PAGE_MAX } from "./pages.ts";
 
 const none = { query: z.strictObject({}) };
 
@@ -87,8 +91,8 @@ export const startCheck = createRoute({
   method: "post",
   path: "/v1/check",
   operationId: "startCheck",
-  summary: "Verify the vaults beside their service; one JSON object per line, then a line `end`",
-  description: "Closing the connection stops the check. One check runs at a time.",
+  summary: "Verify the vaults beside their service, as a job",
+  description: `${JOB_DESCRIPTION} Its lines are CheckLine. One check runs at a time.`,
   tags: ["appliance"],
   request: {
     ...none,
@@ -107,7 +111,7 @@ export const startCheck = createRoute({
         .openapi("StartCheck"),
     ),
   },
-  responses: { 200: lines("progress and findings", checkLineSchema), default: problem },
+  responses: { 202: jobStarted, default: problem },
 });
 export type CheckRequest = {
   volume?: string | undefined;
@@ -162,39 +166,6 @@ export const listDisks = createRoute({
   responses: { 200: json("the disks", diskListSchema), default: problem },
 });
 
-export const jobSchema = z
-  .object({
-    id: z.int().min(1),
-    kind: z.string().openapi({ example: "check" }),
-    subject: z.string().openapi({ example: "web1" }),
-    state: z.enum(["running", "done", "failed", "interrupted"]),
-    progress: z.number().min(0).max(1),
-    startedAt: timeSchema,
-    finishedAt: timeSchema.optional(),
-    error: z.string().optional(),
-  })
-  .openapi("Job");
-export const jobListSchema = z
-  .object({ jobs: z.array(jobSchema), next: z.int().optional().openapi({ description: "pass as `before`" }) })
-  .openapi("JobList");
-export const PAGE_MAX = 1_000;
-export const PAGE_DEFAULT = 100;
-
-const page = z.strictObject({
-  before: queryInteger(1, Number.MAX_SAFE_INTEGER).optional(),
-  limit: queryInteger(1, PAGE_MAX).optional(),
-});
-
-export const listJobs = createRoute({
-  method: "get",
-  path: "/v1/jobs",
-  operationId: "listJobs",
-  summary: "Jobs, newest first",
-  tags: ["appliance"],
-  request: { query: page },
-  responses: { 200: json("one page", jobListSchema), default: problem },
-});
-
 export const eventSchema = z
   .object({
     id: z.int().min(1),
@@ -215,6 +186,6 @@ export const listEvents = createRoute({
   operationId: "listEvents",
   summary: "Events and alerts, newest first",
   tags: ["appliance"],
-  request: { query: page },
+  request: { query: pageQuery },
   responses: { 200: json("one page", eventListSchema), default: problem },
 });

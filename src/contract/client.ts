@@ -1,29 +1,22 @@
 /** The typed client of the API: one method per route. The CLI uses it over the control socket; later the console. */
 import { SternwayError } from "../base/errors.ts";
-import {
-  checkLineSchema,
-  diskListSchema,
-  eventListSchema,
-  healthSchema,
-  jobListSchema,
-  vaultStatusSchema,
-  type CheckRequest,
-} from "./appliance.ts";
+import { auditClient } from "./audit-client.ts";
+import { accessClient } from "./access-client.ts";
+import { diskListSchema, eventListSchema, healthSchema, vaultStatusSchema } from "./appliance.ts";
+import { credentialMethods } from "./credentials.ts";
+import { doorMethods } from "./doors.ts";
+import { automationClient } from "./automation-client.ts";
 import { bookmarkListSchema, bookmarkSchema, diffLineSchema, rollbackSchema } from "./history.ts";
 import { extentLineSchema, IMAGE_LSN_HEADER, IMAGE_TIME_HEADER } from "./image.ts";
-import { scrubLineSchema, scrubStatusSchema, type ScrubRequest } from "./scrub.ts";
-import {
-  gcLineSchema,
-  holdListSchema,
-  holdSchema,
-  retentionPlanSchema,
-  retentionSchema,
-  type GcRequest,
-  type WirePolicy,
-} from "./retention.ts";
-import { syncLineSchema, tierListSchema, tierSchema, verifyLineSchema, type AddTier, type OpenVault } from "./tiers.ts";
+import { jobsClient } from "./jobs-client.ts";
+import { notifyClient } from "./notify-client.ts";
+import { scrubStatusSchema } from "./scrub.ts";
+import { holdListSchema, holdSchema, retentionPlanSchema, retentionSchema, type WirePolicy } from "./retention.ts";
+import { tierListSchema, tierSchema, type AddTier, type OpenVault } from "./tiers.ts";
 import { receivedListSchema, receivedTokenSchema } from "./received.ts";
 import { flushPointListSchema, timelineSchema } from "./timeline.ts";
+import { signalClient } from "./signal-client.ts";
+import { allPages } from "./pages.ts";
 import { send, sendForJson, sendForLines, type ClientTarget } from "./transport.ts";
 import { resolvedMomentSchema } from "./fields.ts";
 import { vaultListSchema, vaultSchema, vaultSpaceSchema, type VaultKey } from "./vaults.ts";
@@ -56,7 +49,20 @@ const volumePath = (name: string): string => `/v1/volumes/${encodeURIComponent(n
  * (`facts.todo` says what to do next), and `unavailable` when nobody answers. Sizes are bytes, times RFC 3339, moments text.
  */
 export function createClient(target: ClientTarget) {
+  const volumePages = (path: string) =>
+    allPages(async (after) => {
+      const { volumes, next } = await sendForJson(target, { method: "GET", path, query: { after } }, volumeListSchema);
+      return { entries: volumes, next };
+    });
   return {
+    ...accessClient(target),
+    ...auditClient(target),
+    ...automationClient(target),
+    ...credentialMethods(target),
+    ...doorMethods(target),
+    ...jobsClient(target),
+    ...notifyClient(target),
+    ...signalClient(target),
     health: () => sendForJson(target, { method: "GET", path: "/healthz" }, healthSchema),
     metrics: async () => (await send(target, { method: "GET", path: "/metrics" })).text(),
     /** Of the vault `default`. */
@@ -65,7 +71,7 @@ export function createClient(target: ClientTarget) {
     vaultNamed: (name: string) => sendForJson(target, { method: "GET", path: vaultPath(name) }, vaultSchema),
     vaultSpace: (name: string) =>
       sendForJson(target, { method: "GET", path: `${vaultPath(name)}/space` }, vaultSpaceSchema),
-    /** @param encrypt - encrypted for this key; needs the control socket */
+    /** @param encrypt - encrypted for this key */
     createVault: (name: string, encrypt?: VaultKey) =>
       sendForJson(
         target,
@@ -93,24 +99,6 @@ export function createClient(target: ClientTarget) {
     async removeTier(vault: string, tier: string): Promise<void> {
       await send(target, { method: "DELETE", path: `${vaultPath(vault)}/tiers/${encodeURIComponent(tier)}` });
     },
-    /** Lines of how far tiers are, then `end`. Leaving the loop stops the waiting, not the copying. */
-    syncTiers: (vault: string, request: { tier?: string } = {}, signal?: AbortSignal) =>
-      sendForLines(
-        target,
-        { method: "POST", path: `${vaultPath(vault)}/tiers/sync`, body: request, signal },
-        syncLineSchema,
-      ),
-    verifyTier: (vault: string, tier: string, request: { repair?: boolean } = {}, signal?: AbortSignal) =>
-      sendForLines(
-        target,
-        {
-          method: "POST",
-          path: `${vaultPath(vault)}/tiers/${encodeURIComponent(tier)}/verify`,
-          body: request,
-          signal,
-        },
-        verifyLineSchema,
-      ),
     openVaultFrom: (request: OpenVault) =>
       sendForJson(target, { method: "POST", path: "/v1/vaults/open", body: request }, vaultSchema),
     takeOverVault: (name: string, key?: VaultKey) =>
@@ -126,17 +114,9 @@ export function createClient(target: ClientTarget) {
         vaultSchema,
       ),
     disks: () => sendForJson(target, { method: "GET", path: "/v1/disks" }, diskListSchema),
-    jobs: (page: Page = {}) =>
-      sendForJson(target, { method: "GET", path: "/v1/jobs", query: { ...page } }, jobListSchema),
     events: (page: Page = {}) =>
       sendForJson(target, { method: "GET", path: "/v1/events", query: { ...page } }, eventListSchema),
-    /** Lines of progress and findings, then `end`. Leaving the loop stops the check. */
-    check: (request: CheckRequest = {}, signal?: AbortSignal) =>
-      sendForLines(target, { method: "POST", path: "/v1/check", body: request, signal }, checkLineSchema),
     scrubStatus: () => sendForJson(target, { method: "GET", path: "/v1/scrub" }, scrubStatusSchema),
-    /** Lines of progress, findings and repairs, then `end`. Leaving the loop stops it after the object at hand. */
-    scrub: (request: ScrubRequest = {}, signal?: AbortSignal) =>
-      sendForLines(target, { method: "POST", path: "/v1/scrub", body: request, signal }, scrubLineSchema),
 
     /** The places kept for other appliances. */
     received: () => sendForJson(target, { method: "GET", path: "/v1/received" }, receivedListSchema),
@@ -156,7 +136,7 @@ export function createClient(target: ClientTarget) {
       await send(target, { method: "DELETE", path: `/v1/received/${encodeURIComponent(name)}` });
     },
 
-    volumes: async () => (await sendForJson(target, { method: "GET", path: "/v1/volumes" }, volumeListSchema)).volumes,
+    volumes: () => volumePages("/v1/volumes"),
     volume: (name: string) => sendForJson(target, { method: "GET", path: volumePath(name) }, volumeSchema),
     createVolume: (name: string, sizeBytes: number, options: { vault?: string } = {}) =>
       sendForJson(target, { method: "POST", path: "/v1/volumes", body: { name, sizeBytes, ...options } }, volumeSchema),
@@ -166,12 +146,21 @@ export function createClient(target: ClientTarget) {
       await send(target, { method: "DELETE", path: volumePath(name), query: { ...options } });
     },
 
-    resolve: (name: string, at: string) =>
-      sendForJson(target, { method: "GET", path: `${volumePath(name)}/moment`, query: { at } }, resolvedMomentSchema),
+    resolve: (name: string, at: string, signal?: AbortSignal) =>
+      sendForJson(
+        target,
+        { method: "GET", path: `${volumePath(name)}/moment`, query: { at }, signal },
+        resolvedMomentSchema,
+      ),
     /** @param range - `from` and `to` are moments; `buckets` 1 to 10,000 */
-    timeline: (name: string, range: { from?: string; to?: string; buckets?: number } = {}) =>
-      sendForJson(target, { method: "GET", path: `${volumePath(name)}/timeline`, query: { ...range } }, timelineSchema),
-    flushPoints: (name: string, range: { after?: number; limit?: number } = {}) =>
+    timeline: (name: string, range: { from?: string; to?: string; buckets?: number } = {}, signal?: AbortSignal) =>
+      sendForJson(
+        target,
+        { method: "GET", path: `${volumePath(name)}/timeline`, query: { ...range }, signal },
+        timelineSchema,
+      ),
+    /** After an LSN, oldest first, or before one, newest first. */
+    flushPoints: (name: string, range: { after?: number; before?: number; limit?: number } = {}) =>
       sendForJson(
         target,
         { method: "GET", path: `${volumePath(name)}/flush-points`, query: { ...range } },
@@ -215,17 +204,23 @@ export function createClient(target: ClientTarget) {
         { method: "POST", path: `${volumePath(name)}/rollback`, body: { to, ...options } },
         rollbackSchema,
       ),
-    branches: async (name: string) =>
-      (await sendForJson(target, { method: "GET", path: `${volumePath(name)}/branches` }, volumeListSchema)).volumes,
+    branches: (name: string) => volumePages(`${volumePath(name)}/branches`),
     branch: (name: string, at: string, newName: string, options: { vault?: string } = {}) =>
       sendForJson(
         target,
         { method: "POST", path: `${volumePath(name)}/branches`, body: { name: newName, at, ...options } },
         volumeSchema,
       ),
-    bookmarks: async (name: string) =>
-      (await sendForJson(target, { method: "GET", path: `${volumePath(name)}/bookmarks` }, bookmarkListSchema))
-        .bookmarks,
+    bookmarks: (name: string) =>
+      allPages(async (after) => {
+        const path = `${volumePath(name)}/bookmarks`;
+        const { bookmarks, next } = await sendForJson(
+          target,
+          { method: "GET", path, query: { after } },
+          bookmarkListSchema,
+        );
+        return { entries: bookmarks, next };
+      }),
     createBookmark: (name: string, bookmark: { name: string; at?: string; note?: string }) =>
       sendForJson(target, { method: "POST", path: `${volumePath(name)}/bookmarks`, body: bookmark }, bookmarkSchema),
     async deleteBookmark(name: string, bookmarkName: string): Promise<void> {
@@ -269,9 +264,6 @@ export function createClient(target: ClientTarget) {
     async releaseHold(name: string, holdName: string): Promise<void> {
       await send(target, { method: "DELETE", path: `${volumePath(name)}/holds/${encodeURIComponent(holdName)}` });
     },
-    /** What is done, in order, then `end`. Leaving the loop stops it after the vault at hand. */
-    gc: (request: GcRequest = {}, signal?: AbortSignal) =>
-      sendForLines(target, { method: "POST", path: "/v1/gc", body: request, signal }, gcLineSchema),
     /** Changed ranges in order, then `end`. @param to - default `now` */
     diff: (name: string, from: string, to?: string, signal?: AbortSignal) =>
       sendForLines(

@@ -2,6 +2,7 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { bytesSchema, lsnSchema, momentSchema, nameSchema, resolvedMomentSchema, volumeParams } from "./fields.ts";
 import { countSchema, timeSchema } from "./fields.ts";
+import { nextPlace, placeQuery } from "./pages.ts";
 import { problemSchema } from "./problem.ts";
 import { json, jsonBody, lines, problem } from "./route-parts.ts";
 import { volumeListSchema, volumeSchema } from "./volumes.ts";
@@ -36,7 +37,7 @@ export const listBranches = createRoute({
   operationId: "listBranches",
   summary: "Volumes that branched off this one",
   tags: ["history"],
-  request: { params: volumeParams, query: z.strictObject({}) },
+  request: { params: volumeParams, query: placeQuery },
   responses: { 200: json("the branches", volumeListSchema), default: problem },
 });
 
@@ -66,7 +67,9 @@ export const bookmarkSchema = z
   .object({ name: nameSchema, lsn: lsnSchema, time: timeSchema, createdAt: timeSchema, note: z.string() })
   .openapi("Bookmark");
 export type WireBookmark = z.output<typeof bookmarkSchema>;
-export const bookmarkListSchema = z.object({ bookmarks: z.array(bookmarkSchema) }).openapi("BookmarkList");
+export const bookmarkListSchema = z
+  .object({ bookmarks: z.array(bookmarkSchema), next: nextPlace })
+  .openapi("BookmarkList");
 
 export const listBookmarks = createRoute({
   method: "get",
@@ -74,7 +77,7 @@ export const listBookmarks = createRoute({
   operationId: "listBookmarks",
   summary: "Bookmarks of a volume",
   tags: ["bookmarks"],
-  request: { params: volumeParams, query: z.strictObject({}) },
+  request: { params: volumeParams, query: placeQuery },
   responses: { 200: json("the bookmarks, oldest first", bookmarkListSchema), default: problem },
 });
 

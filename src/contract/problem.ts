@@ -69,8 +69,13 @@ const STATUS: Record<ErrorKind, number> = {
   internal: 500,
 };
 
-/** The HTTP status of an error: by kind, but 507 when the disk is full. */
+const WAIT = "Wait as long as the detail says, then try again.";
+const SIGN_IN = "Sign in by POST /v1/session, or send an API token as `Authorization: Bearer TOKEN`.";
+
+/** The HTTP status of an error: by kind, but 507 when the disk is full, and of `denied` 401 to whoever may sign in and 429 to whoever has to wait. */
 export function statusOf(kind: ErrorKind, facts: SternwayError["facts"]): number {
+  const asked = facts["status"];
+  if (kind === "denied" && (asked === 401 || asked === 429)) return asked;
   return kind === "unavailable" && facts["code"] === "ENOSPC" ? 507 : STATUS[kind];
 }
 
@@ -79,14 +84,15 @@ export function problemOf(
   error: SternwayError,
   overrides: { status?: number; todo?: string; issues?: Problem["issues"] } = {},
 ): Problem {
+  const status = overrides.status ?? statusOf(error.kind, error.facts);
   return {
     type: `${TYPE_PREFIX}${error.kind}`,
     title: TITLES[error.kind],
-    status: overrides.status ?? statusOf(error.kind, error.facts),
+    status,
     detail: error.message,
     kind: error.kind,
     facts: { ...error.facts },
-    todo: overrides.todo ?? TODO[error.kind],
+    todo: overrides.todo ?? (status === 401 ? SIGN_IN : status === 429 ? WAIT : TODO[error.kind]),
     ...(overrides.issues === undefined ? {} : { issues: overrides.issues }),
   };
 }

@@ -1,4 +1,4 @@
-/** Places that this appliance keeps for others: list, add, remove, and a new token. A token goes over the control socket alone, and is told once. */
+/** Places that this appliance keeps for others: list, add, remove, and a new token. A token is told once. */
 import { createRoute, z } from "@hono/zod-openapi";
 import { bytesSchema, nameSchema, timeSchema } from "./fields.ts";
 import { json, jsonBody, problem } from "./route-parts.ts";

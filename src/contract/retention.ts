@@ -1,8 +1,9 @@
 /** How long a volume's history is kept: policy, plan, lock, holds; and giving space back. */
 import { createRoute, z } from "@hono/zod-openapi";
 import { bytesSchema, countSchema, lsnSchema, momentSchema, nameSchema, timeSchema, volumeParams } from "./fields.ts";
+import { JOB_DESCRIPTION, jobStarted } from "./jobs.ts";
 import { problemSchema } from "./problem.ts";
-import { json, jsonBody, lines, problem } from "./route-parts.ts";
+import { json, jsonBody, problem } from "./route-parts.ts";
 
 /** 100 years. */
 const SECONDS_MAX = 36_525 * 86_400;
@@ -241,8 +242,8 @@ export const runGc = createRoute({
   method: "post",
   path: "/v1/gc",
   operationId: "runGc",
-  summary: "Carry out every policy now and give the space back; one JSON object per line, then `end`",
-  description: "Closing the connection stops it after the vault at hand. One runs at a time.",
+  summary: "Carry out every policy now and give the space back, as a job",
+  description: `${JOB_DESCRIPTION} Its lines are GcLine. Cancelled, it stops after the vault at hand. One runs at a time.`,
   tags,
   request: {
     query: noQuery,
@@ -250,5 +251,5 @@ export const runGc = createRoute({
       z.strictObject({ vault: nameSchema.optional().openapi({ description: "only this vault" }) }).openapi("RunGc"),
     ),
   },
-  responses: { 200: lines("progress and what was done", gcLineSchema), default: problem },
+  responses: { 202: jobStarted, default: problem },
 });

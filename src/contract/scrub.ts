@@ -1,8 +1,9 @@
 /** The scrub: how far it has come, and running it now. */
 import { createRoute, z } from "@hono/zod-openapi";
 import { bytesSchema, countSchema, nameSchema, timeSchema } from "./fields.ts";
+import { JOB_DESCRIPTION, jobStarted } from "./jobs.ts";
 import { problemSchema } from "./problem.ts";
-import { json, jsonBody, lines, problem } from "./route-parts.ts";
+import { json, jsonBody, problem } from "./route-parts.ts";
 
 const totals = {
   objects: countSchema.openapi({ description: "packs, layers and chronicles read" }),
@@ -90,9 +91,8 @@ export const startScrub = createRoute({
   method: "post",
   path: "/v1/scrub",
   operationId: "startScrub",
-  summary:
-    "Read at full speed what the present cycle has left, repairing on the way; one JSON object per line, then `end`",
-  description: "Closing the connection stops it after the object at hand. One runs at a time.",
+  summary: "Read at full speed what the present cycle has left, repairing on the way, as a job",
+  description: `${JOB_DESCRIPTION} Its lines are ScrubLine. Cancelled, it stops after the object at hand. One runs at a time.`,
   tags: ["appliance"],
   request: {
     query: z.strictObject({}),
@@ -105,6 +105,6 @@ export const startScrub = createRoute({
         .openapi("StartScrub"),
     ),
   },
-  responses: { 200: lines("progress, findings and repairs", scrubLineSchema), default: problem },
+  responses: { 202: jobStarted, default: problem },
 });
 export type ScrubRequest = { vault?: string | undefined; full?: boolean | undefined };

@@ -1,11 +1,11 @@
 /**
- * Tiers of vaults, and vaults that are opened from a tier. Secrets are in files, which the daemon reads: neither a request nor a URL carries one. What changes where a
- * vault is kept, or who writes to it, is for the control socket alone.
+ * Tiers of vaults, and vaults that are opened from a tier. Secrets are in files, which the daemon reads: neither a request nor a URL carries one.
  */
 import { createRoute, z } from "@hono/zod-openapi";
 import { bytesSchema, countSchema, lsnSchema, nameSchema, timeSchema } from "./fields.ts";
+import { JOB_DESCRIPTION, jobStarted } from "./jobs.ts";
 import { problemSchema } from "./problem.ts";
-import { json, jsonBody, lines, problem } from "./route-parts.ts";
+import { json, jsonBody, problem } from "./route-parts.ts";
 import { vaultKeySchema, vaultSchema } from "./vaults.ts";
 
 const TIER_NAME = /^[a-z0-9][a-z0-9-]{0,31}$/;
@@ -173,22 +173,23 @@ export const syncTiers = createRoute({
   method: "post",
   path: "/v1/vaults/{name}/tiers/sync",
   operationId: "syncTiers",
-  summary: "Bring tiers up to everything written so far; a line per tier now and then, then `end`",
-  description: "Closing the connection stops the waiting, not the copying.",
+  summary: "Bring tiers up to everything written so far, and wait for it, as a job",
+  description: `${JOB_DESCRIPTION} Its lines are SyncLine. Cancelling it stops the waiting, not the copying.`,
   tags: ["tiers"],
   request: {
     params: vaultParams,
     query: none,
     body: jsonBody(z.strictObject({ tier: tierNameSchema.optional() }).openapi("SyncTiers")),
   },
-  responses: { 200: lines("how far they are", syncLineSchema), default: problem },
+  responses: { 202: jobStarted, default: problem },
 });
 
 export const verifyTier = createRoute({
   method: "post",
   path: "/v1/vaults/{name}/tiers/{tier}/verify",
   operationId: "verifyTier",
-  summary: "Read everything that a tier should hold, and compare it; one JSON object per line, then `end`",
+  summary: "Read everything that a tier should hold, and compare it, as a job",
+  description: `${JOB_DESCRIPTION} Its lines are VerifyLine.`,
   tags: ["tiers"],
   request: {
     params: tierParams,
@@ -201,7 +202,7 @@ export const verifyTier = createRoute({
         .openapi("VerifyTier"),
     ),
   },
-  responses: { 200: lines("progress and findings", verifyLineSchema), default: problem },
+  responses: { 202: jobStarted, default: problem },
 });
 
 export const openVaultFrom = createRoute({

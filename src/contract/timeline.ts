@@ -63,7 +63,9 @@ export const getTimeline = createRoute({
 export const flushPointListSchema = z
   .object({
     flushPoints: z.array(z.object({ lsn: lsnSchema, time: timeSchema })),
-    next: lsnSchema.optional().openapi({ description: "pass as `after` for the next page; absent on the last" }),
+    next: lsnSchema
+      .optional()
+      .openapi({ description: "pass as `after`, or as `before`, for the next page; absent on the last" }),
   })
   .openapi("FlushPointList");
 export type WireFlushPoints = z.output<typeof flushPointListSchema>;
@@ -75,12 +77,13 @@ export const listFlushPoints = createRoute({
   method: "get",
   path: "/v1/volumes/{name}/flush-points",
   operationId: "listFlushPoints",
-  summary: "Flush points, oldest first",
+  summary: "Flush points after an LSN, oldest first, or before one, newest first",
   tags: ["timeline"],
   request: {
     params: volumeParams,
     query: z.strictObject({
       after: queryInteger(0, Number.MAX_SAFE_INTEGER).optional(),
+      before: queryInteger(0, Number.MAX_SAFE_INTEGER).optional().openapi({ description: "not together with `after`" }),
       limit: queryInteger(1, FLUSH_POINTS_MAX).optional(),
     }),
   },

@@ -7,7 +7,15 @@ import { SternwayError } from "../base/errors.ts";
 import { errorOfProblem, problemSchema, PROBLEM_TYPE, type Problem } from "./problem.ts";
 
 /** Where the appliance listens: its control socket, or `http://127.0.0.1:PORT`. */
-export type ClientTarget = { socketPath: string } | { baseUrl: string };
+export type ClientTarget = { socketPath: string } | WebTarget;
+
+export interface WebTarget {
+  baseUrl: string;
+  /** Sent with each request, such as what proves that it comes from the console's own page. */
+  headers?: () => Record<string, string>;
+  /** Told of each answer that asks to sign in (401), before the call throws. */
+  onSignInNeeded?: () => void;
+}
 
 export type QueryValue = string | number | boolean | undefined;
 
@@ -30,7 +38,7 @@ export async function send(target: ClientTarget, call: Call): Promise<Response> 
   for (const [name, value] of Object.entries(call.query ?? {})) {
     if (value !== undefined) url.searchParams.set(name, String(value));
   }
-  const headers: Record<string, string> = { ...call.headers };
+  const headers: Record<string, string> = { ...("baseUrl" in target ? target.headers?.() : {}), ...call.headers };
   if (call.body !== undefined) headers["content-type"] = "application/json";
   let response: Response;
   try {
@@ -47,6 +55,7 @@ export async function send(target: ClientTarget, call: Call): Promise<Response> 
     if (call.signal?.aborted) throw cause;
     throw nobodyAnswers(target, cause);
   }
+  if (response.status === 401 && "baseUrl" in target) target.onSignInNeeded?.();
   if (!response.ok && response.status !== 304) throw await failureOf(response, call);
   return response;
 }
@@ -93,14 +102,14 @@ function cutOff(call: Call, cause: unknown): never {
   throw new SternwayError(
     "unavailable",
     `${call.method} ${call.path}: the answer stopped in the middle`,
-    {},
+    { broken: true },
     { cause },
   );
 }
 
 /**
  * One request whose answer is a stream of lines that ends in a line `end` or `failed`.
- * Leaving the loop early closes the connection, which stops the work behind it.
+ * Leaving the loop early closes the connection, which stops the reading behind it.
  * @throws SternwayError: what a line `failed` tells; unavailable when the stream stops without an end
  */
 export async function* sendForLines<Schema extends z.ZodType<{ line: string }>>(
@@ -118,14 +127,16 @@ export async function* sendForLines<Schema extends z.ZodType<{ line: string }>>(
   cutOff(call, undefined);
 }
 
-async function* splitLines(body: ReadableStream<Uint8Array> | null, call: Call): AsyncGenerator<string> {
+/** The lines of an answer that are not empty, each once it is whole. @throws unavailable with `facts.broken`: the connection broke */
+export async function* splitLines(body: ReadableStream<Uint8Array> | null, call: Call): AsyncGenerator<string> {
   if (!body) return;
   const decoder = new TextDecoder();
   let rest = "";
-  const chunks = body[Symbol.asyncIterator]();
+  // Not by `for await`: Safari cannot go through a stream that way.
+  const chunks = body.getReader();
   try {
     for (;;) {
-      const next = await chunks.next().catch((cause: unknown) => cutOff(call, cause));
+      const next = await chunks.read().catch((cause: unknown) => cutOff(call, cause));
       if (next.done === true) return;
       const parts = (rest + decoder.decode(next.value, { stream: true })).split("\n");
       rest = parts.pop() ?? "";
@@ -134,11 +145,12 @@ async function* splitLines(body: ReadableStream<Uint8Array> | null, call: Call):
     }
   } finally {
     // Leaving early closes the connection; a broken one has nothing left to close.
-    await chunks.return?.(undefined).catch(() => undefined);
+    await chunks.cancel().catch(() => undefined);
   }
 }
 
-function parseJson(text: string): unknown {
+/** @throws internal: it is not JSON */
+export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
@@ -146,7 +158,8 @@ function parseJson(text: string): unknown {
   }
 }
 
-function shaped<Schema extends z.ZodType>(schema: Schema, value: unknown, call: Call): z.output<Schema> {
+/** @throws internal: it is not of the shape */
+export function shaped<Schema extends z.ZodType>(schema: Schema, value: unknown, call: Call): z.output<Schema> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];

@@ -1,6 +1,6 @@
 /**
  * Vaults: list, create, show, lock, unlock, delete, forget. A key comes as the path of a file, which the daemon reads, or as a
- * passphrase in the body; either way over the control socket alone, so that neither crosses even the loopback device.
+ * passphrase in the body; it is kept in no event, no error and no log.
  */
 import { createRoute, z } from "@hono/zod-openapi";
 import { vaultStatusSchema } from "./appliance.ts";
@@ -97,7 +97,7 @@ export const createVault = createRoute({
         .strictObject({
           name: nameSchema,
           encrypt: vaultKeySchema.optional().openapi({
-            description: "encrypt it at rest, and unlock it by this key; taken over the control socket only",
+            description: "encrypt it at rest, and unlock it by this key",
           }),
         })
         .openapi("CreateVault"),

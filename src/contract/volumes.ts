@@ -12,6 +12,7 @@ import {
   timeSchema,
   volumeParams,
 } from "./fields.ts";
+import { nextPlace, placeQuery } from "./pages.ts";
 import { json, jsonBody, problem } from "./route-parts.ts";
 
 export const volumeSchema = z
@@ -38,7 +39,7 @@ export const volumeSchema = z
   .openapi("Volume");
 export type WireVolume = z.output<typeof volumeSchema>;
 
-export const volumeListSchema = z.object({ volumes: z.array(volumeSchema) }).openapi("VolumeList");
+export const volumeListSchema = z.object({ volumes: z.array(volumeSchema), next: nextPlace }).openapi("VolumeList");
 
 export const listVolumes = createRoute({
   method: "get",
@@ -46,7 +47,7 @@ export const listVolumes = createRoute({
   operationId: "listVolumes",
   summary: "All volumes",
   tags: ["volumes"],
-  request: { query: z.strictObject({}) },
+  request: { query: placeQuery },
   responses: { 200: json("the volumes, by name", volumeListSchema), default: problem },
 });
 

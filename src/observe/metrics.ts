@@ -15,6 +15,8 @@ export interface VolumeSample {
   /** Seconds since its last write. */
   lastWriteAgeSeconds: number;
   attached: number;
+  /** How much it looks like being encrypted by somebody, 0 to 1; absent: it is not watched. */
+  suspicion?: number | undefined;
 }
 
 /** What clients did to a volume since the appliance started. */
@@ -38,6 +40,7 @@ export interface VaultSample {
   layerCount?: number;
   quarantinedBlocks?: number;
   freeBytes?: number;
+  totalBytes?: number;
   writable?: boolean;
 }
 
@@ -54,12 +57,25 @@ export interface TierSample {
   bytesPut: number;
 }
 
+/** What is asked of notifications when metrics are read. */
+export interface NotificationSample {
+  waiting: number;
+  failures: number;
+  sent: number;
+  givenUp: number;
+}
+
 export interface MetricsSources {
   volumes(): VolumeSample[];
   totals(): VolumeTotals[];
   vaults(): (VaultSample & { vault: string })[];
   tiers(): TierSample[];
   nbdSessions(): number;
+  notifications(): NotificationSample;
+  /** When the newest job of each kind came to a good end, seconds since 1970. */
+  lastDone(): { kind: string; seconds: number }[];
+  /** Where space ends at all. */
+  spaceLeft(): { vault: string; daysLeft: number }[];
 }
 
 /** Powers of two around one synced 4 KiB append on a slow disk and on NVMe. */
@@ -74,6 +90,7 @@ const VAULT_GAUGES: Record<keyof VaultSample, [name: string, help: string]> = {
   layerCount: ["sternway_layers", "Live layers"],
   quarantinedBlocks: ["sternway_quarantined_blocks", "Blocks that are damaged and not brought back"],
   freeBytes: ["sternway_store_free_bytes", "Free space where the vault lies"],
+  totalBytes: ["sternway_store_size_bytes", "Size of the file system where the vault lies"],
   writable: ["sternway_vault_writable", "1 when the vault takes writes"],
 };
 
@@ -112,6 +129,7 @@ export function createMetrics() {
     lsn: gauge("sternway_volume_last_lsn", "Newest LSN of a volume", ["volume"]),
     age: gauge("sternway_volume_last_write_age_seconds", "Time since a volume's last write", ["volume"]),
     attached: gauge("sternway_volume_attached", "Sessions on a live volume", ["volume"]),
+    suspicion: gauge("sternway_suspicion", "How much a volume looks like being encrypted: 1 is an alarm", ["volume"]),
   };
   const vaultGauges = new Map(
     (Object.keys(VAULT_GAUGES) as (keyof VaultSample)[]).map((key) => [key, gauge(...VAULT_GAUGES[key], ["vault"])]),
@@ -129,6 +147,18 @@ export function createMetrics() {
   const rss = gauge("sternway_resident_bytes", "Memory of the process");
   const uptime = gauge("sternway_uptime_seconds", "Time since the process started");
   const nbdSessions = gauge("sternway_nbd_sessions", "NBD sessions now");
+  const spaceLeft = gauge("sternway_space_left_days", "Days until space ends, where it does", ["vault"]);
+  const lastDone = gauge(
+    "sternway_job_last_success_timestamp_seconds",
+    "When the newest job of a kind came to a good end",
+    ["kind"],
+  );
+  const notifications = {
+    waiting: gauge("sternway_notifications_waiting", "Notifications that are not delivered yet"),
+    sent: gauge("sternway_notifications_sent", "Notifications that were delivered, of those that are kept"),
+    givenUp: gauge("sternway_notifications_given_up", "Notifications that were given up, of those that are kept"),
+    failures: counter("sternway_notification_failures_total", "Tries to deliver a notification that failed"),
+  };
   let sources: MetricsSources | undefined;
 
   async function sample(): Promise<void> {
@@ -141,12 +171,23 @@ export function createMetrics() {
       byVolume.lsn.set({ volume: volume.name }, volume.lastLsn);
       byVolume.age.set({ volume: volume.name }, volume.lastWriteAgeSeconds);
       byVolume.attached.set({ volume: volume.name }, volume.attached);
+      if (volume.suspicion !== undefined) byVolume.suspicion.set({ volume: volume.name }, volume.suspicion);
     }
     for (const [, each] of totals) each.reset();
     for (const total of sources.totals()) {
       for (const [key, each] of totals) each.inc({ volume: total.volume }, total[key]);
     }
     nbdSessions.set(sources.nbdSessions());
+    spaceLeft.reset();
+    for (const { vault, daysLeft } of sources.spaceLeft()) spaceLeft.set({ vault }, daysLeft);
+    lastDone.reset();
+    for (const { kind, seconds } of sources.lastDone()) lastDone.set({ kind }, seconds);
+    const { waiting, sent, givenUp, failures } = sources.notifications();
+    notifications.waiting.set(waiting);
+    notifications.sent.set(sent);
+    notifications.givenUp.set(givenUp);
+    notifications.failures.reset();
+    notifications.failures.inc(failures);
     for (const [, each] of [...tierGauges, ...tierTotals]) each.reset();
     for (const sample of sources.tiers()) {
       const { vault, tier } = sample;
@@ -174,7 +215,11 @@ export function createMetrics() {
     packBytes: counter("sternway_pack_bytes_total", "Bytes of packs written", ["vault"]),
     scrubbedBytes: counter("sternway_scrubbed_bytes_total", "Bytes that the scrub has read", ["vault"]),
     restoredBlocks: counter("sternway_restored_blocks_total", "Damaged blocks that were brought back", ["vault"]),
+    alarms: counter("sternway_alarms_total", "Alarms: volumes that somebody seemed to encrypt"),
     damage: counter("sternway_damage_total", "Reads and checks that met damaged bytes"),
+    auditLines: counter("sternway_audit_lines_total", "Lines of the audit that became durable"),
+    auditFailures: counter("sternway_audit_failures_total", "Tries to write to the audit that failed"),
+    refusedRequests: counter("sternway_refused_requests_total", "HTTP requests that were not allowed"),
     httpRequests: counter("sternway_http_requests_total", "HTTP requests answered", ["method", "status"]),
 
     /** Says whom to ask for the gauges that are read on demand. */

@@ -60,8 +60,8 @@ export function findVolume(volumes: Volumes, name: string): VolumeInfo {
 export function combineExports(live: NbdExports, past: NbdExports): NbdExports {
   const room = (name: string): NbdExports => (name.includes("@") ? past : live);
   return {
-    list: async () => [...(await live.list()), ...(await past.list())],
-    describe: (name) => room(name).describe(name),
+    list: async (peer) => [...(await live.list(peer)), ...(await past.list(peer))],
+    describe: (name, peer) => room(name).describe(name, peer),
     open: (name, peer) => room(name).open(name, peer),
   };
 }

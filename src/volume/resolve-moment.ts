@@ -37,8 +37,13 @@ async function lsnAtTime(vault: Vault, record: VolumeRecord, time: Micros, now: 
   if (time > now) {
     throw new SternwayError("not_found", `${formatTime(time)} lies in the future: it is ${formatTime(now)}`);
   }
-  const at = await vault.history.lsnAt(time);
-  const found = inHistory(record, lsn(at ?? 0), formatTime(time));
+  const at = (await vault.history.lsnAt(time)) ?? 0;
+  // The record that dates the creation is written a little after the time that it tells.
+  const found = inHistory(
+    record,
+    lsn(time >= record.createdAt ? Math.max(at, record.createdLsn) : at),
+    formatTime(time),
+  );
   // Where not every write is kept any more, the newest moment that is stands for what came after it.
   const kept = keptAtOrBefore(record, found);
   if (kept === undefined) throw notKept(record, found, formatTime(time));

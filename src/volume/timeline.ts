@@ -50,6 +50,23 @@ export async function flushPointsOf(
   return points;
 }
 
+/** Flush points before an LSN, newest first, at most `limit`. */
+export async function flushPointsBefore(
+  history: History,
+  record: VolumeRecord,
+  before: Lsn,
+  limit: number,
+): Promise<{ lsn: Lsn; time: Micros }[]> {
+  const points: { lsn: Lsn; time: Micros }[] = [];
+  for (const span of spansOf(record).reverse()) {
+    if (span.afterLsn >= before - 1 || points.length >= limit) continue;
+    const throughLsn = Math.min(span.throughLsn, before - 1);
+    const found = await history.flushPointsBack({ ...span, throughLsn }, limit - points.length);
+    points.push(...found.map((point) => ({ lsn: lsn(point.lsn), time: micros(point.time) })));
+  }
+  return points;
+}
+
 export async function timelineOf(
   history: History,
   record: VolumeRecord,

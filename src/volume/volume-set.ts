@@ -14,7 +14,7 @@ import { LiveVolume } from "./live-volume.ts";
 import { OpenPastDevice } from "./past-device.ts";
 import { lsnOfMoment, noBookmark } from "./resolve-moment.ts";
 import type { Candidate, Hold, KeptPoint, RetentionPolicy, RetentionState } from "./retention.ts";
-import { flushPointsOf, lastOf, marksOf, timelineOf } from "./timeline.ts";
+import { flushPointsBefore, flushPointsOf, lastOf, marksOf, timelineOf } from "./timeline.ts";
 import { checkName, checkNote, checkSize } from "./volume-checks.ts";
 import { RetentionDesk } from "./volume-retention.ts";
 import type {
@@ -280,10 +280,15 @@ class VolumeSet implements Volumes {
     return { from, to, buckets, marks, kept: { everyWriteFrom: horizon, points } };
   }
 
-  async flushPoints(name: string, range: { after: Lsn; limit: number }): Promise<{ lsn: Lsn; time: Micros }[]> {
+  async flushPoints(
+    name: string,
+    range: { after: Lsn; limit: number } | { before: Lsn; limit: number },
+  ): Promise<{ lsn: Lsn; time: Micros }[]> {
     const record = this.record(name);
     const limit = Math.min(range.limit, FLUSH_POINTS_MAX);
-    return await flushPointsOf(this.vault.history, record, range.after, limit);
+    const { history } = this.vault;
+    if ("before" in range) return await flushPointsBefore(history, record, range.before, limit);
+    return await flushPointsOf(history, record, range.after, limit);
   }
 
   async retention(name: string): Promise<RetentionState> {

@@ -146,6 +146,9 @@ export interface Volumes extends VolumeRetention {
 
   /** @param bucketCount - 1 to 10,000 @param from - default: creation @param to - default: now */
   timeline(name: string, range: { from?: Micros; to?: Micros; bucketCount: number }): Promise<Timeline>;
-  /** Flush points in `(after, …]`, oldest first. */
-  flushPoints(name: string, range: { after: Lsn; limit: number }): Promise<{ lsn: Lsn; time: Micros }[]>;
+  /** Flush points in `(after, …]`, oldest first, or those below `before`, newest first. */
+  flushPoints(
+    name: string,
+    range: { after: Lsn; limit: number } | { before: Lsn; limit: number },
+  ): Promise<{ lsn: Lsn; time: Micros }[]>;
 }

@@ -380,11 +380,13 @@ export function createFakeVolumes(start = Date.parse("2026-11-20T12:00:00Z") * 1
       };
       return { from, to, buckets, marks: [created] };
     },
-    async flushPoints(name, { after, limit }) {
-      return find(name)
-        .log.filter((entry) => entry.kind === "flush" && entry.lsn > after)
-        .slice(0, limit)
-        .map((entry) => ({ lsn: entry.lsn, time: entry.time }));
+    async flushPoints(name, range) {
+      const flushes = find(name).log.filter((entry) => entry.kind === "flush");
+      const wanted =
+        "before" in range
+          ? flushes.filter((entry) => entry.lsn < range.before).reverse()
+          : flushes.filter((entry) => entry.lsn > range.after);
+      return wanted.slice(0, range.limit).map((entry) => ({ lsn: entry.lsn, time: entry.time }));
     },
   };
 }

@@ -244,8 +244,8 @@ export class ChronicleReader {
     });
   }
 
-  /** Rows of a range, oldest first. @throws corrupt */
-  async *rows(range: ChronicleRange = {}): AsyncGenerator<ChronicleRow, void, undefined> {
+  /** Rows of a range, oldest first. @param isBackwards - newest first @throws corrupt */
+  async *rows(range: ChronicleRange = {}, isBackwards = false): AsyncGenerator<ChronicleRow, void, undefined> {
     const {
       fromTime = -Infinity,
       toTime = Infinity,
@@ -254,9 +254,12 @@ export class ChronicleReader {
       strand,
       flushPoints,
     } = range;
-    for (const info of this.pages(range)) {
+    const pages = this.pages(range);
+    if (isBackwards) pages.reverse();
+    for (const info of pages) {
       const page = await this.#load(info.page);
-      for (let i = 0; i < page.length; i++) {
+      for (let step = 0; step < page.length; step++) {
+        const i = isBackwards ? page.length - 1 - step : step;
         if (page.time[i]! < fromTime || page.time[i]! >= toTime) continue;
         if (highestLsn(page, i) <= afterLsn || page.firstLsn[i]! > throughLsn) continue;
         if (strand !== undefined && page.strand[i] !== strand) continue;
@@ -297,15 +300,7 @@ export class ChronicleReader {
         add(into[interval]!, total);
         continue;
       }
-      const page = await this.#load(info.page);
-      for (let i = 0; i < page.length; i++) {
-        if (page.strand[i] !== strand || page.firstLsn[i]! <= afterLsn || page.firstLsn[i]! > throughLsn) continue;
-        const bucket = into[intervalOf(edges, page.time[i]!)];
-        if (!bucket) continue;
-        const { writes, writtenBytes, clearedBytes, flushLsn } = rowAt(page, i);
-        const lastLsn = Math.min(highestLsn(page, i), throughLsn);
-        add(bucket, { writes, writtenBytes, clearedBytes, flushPoints: flushLsn === 0 ? 0 : 1, lastLsn });
-      }
+      addRows(await this.#load(info.page), query, into);
     }
   }
 
@@ -341,6 +336,29 @@ function lastWhere(count: number, holds: (i: number) => boolean): number {
 /** The interval that holds a time; -1 before the first edge, `edges.length - 1` from the last on. */
 function intervalOf(edges: readonly number[], time: number): number {
   return lastWhere(edges.length, (i) => edges[i]! <= time);
+}
+
+/** Adds a page's rows to the intervals. Times never fall within a page, so each interval is one run of rows, found by its end. */
+function addRows(page: ChroniclePage, query: TallyQuery, into: readonly ChronicleTally[]): void {
+  const { strand: wanted, edges, afterLsn = -1, throughLsn = Infinity } = query;
+  const { length, strand, firstLsn, lastLsn, time, writes, writtenBytes, clearedBytes, flushLsn } = page;
+  const last = edges.length - 1;
+  let at = lastWhere(length, (i) => time[i]! < edges[0]!) + 1;
+  while (at < length && time[at]! < edges[last]!) {
+    const interval = intervalOf(edges, time[at]!);
+    const before = edges[interval + 1]!;
+    const sum = emptyTally();
+    for (; at < length && time[at]! < before; at++) {
+      if (strand[at] !== wanted || firstLsn[at]! <= afterLsn || firstLsn[at]! > throughLsn) continue;
+      const flush = flushLsn[at]!;
+      sum.writes += writes[at]!;
+      sum.writtenBytes += writtenBytes[at]!;
+      sum.clearedBytes += clearedBytes[at]!;
+      if (flush !== 0) sum.flushPoints++;
+      sum.lastLsn = Math.max(sum.lastLsn, Math.min(Math.max(lastLsn[at]!, flush), throughLsn));
+    }
+    add(into[interval]!, sum);
+  }
 }
 
 function add(into: ChronicleTally, more: ChronicleTally): void {

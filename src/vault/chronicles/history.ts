@@ -140,6 +140,27 @@ export class History {
     return points;
   }
 
+  /** Flush points of a span, newest first, at most `limit`. */
+  flushPointsBack(span: StrandSpan, limit: number): Promise<FlushPoint[]> {
+    return this.pinned(() => this.findFlushPointsBack(span, limit));
+  }
+
+  private async findFlushPointsBack(span: StrandSpan, limit: number): Promise<FlushPoint[]> {
+    const points: FlushPoint[] = [];
+    const { sealed } = this;
+    const take = (row: ChronicleRow): boolean => {
+      if (row.strand !== span.strand || row.flushLsn <= span.afterLsn || row.flushLsn > span.throughLsn) return false;
+      return points.push({ lsn: row.flushLsn, time: row.time }) >= limit;
+    };
+    for (const row of this.live.rows.toReversed()) if (row.flushLsn > 0 && take(row)) return points;
+    for (const record of sealed.toReversed()) {
+      if (record.lastLsn <= span.afterLsn || record.firstLsn > span.throughLsn) continue;
+      const reader = await this.set.open(record);
+      for await (const row of reader.rows({ ...span, flushPoints: true }, true)) if (take(row)) return points;
+    }
+    return points;
+  }
+
   /** Whether a flush was answered for a strand exactly at an LSN. */
   async isFlushPoint(strand: number, lsn: number): Promise<boolean> {
     if (this.live.openRows.some((row) => row.strand === strand && row.flushLsn === lsn)) return true;

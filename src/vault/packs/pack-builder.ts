@@ -117,6 +117,11 @@ export class PackBuilder {
     return (this.#checksum === undefined ? this.#end : this.#frameStart) - PACK_HEADER_BYTES;
   }
 
+  /** Those that are closed, in order: the builder's own. */
+  get frames(): readonly Pick<FrameEntry, "firstSlot" | "slotCount" | "storedBytes">[] {
+    return this.#frames;
+  }
+
   /** XXH64 with seed 0 of the whole file, for the manifest. Only after {@link finish}. */
   get checksum(): bigint {
     assert(this.#checksum !== undefined, "a pack has a checksum once it is finished");

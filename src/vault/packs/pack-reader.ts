@@ -146,6 +146,11 @@ export class PackStore {
     }
   }
 
+  /** Loads a pack's frame table, or has it. @throws corrupt, unavailable */
+  async frameTable(pack: number): Promise<FrameTable> {
+    return this.#loader.relocating(pack, (identity, location) => this.#loader.table(identity, location));
+  }
+
   /**
    * Loads a pack's directory. Only its frame table is cached: fingerprints are asked for by those who keep them.
    * @throws corrupt, unavailable

@@ -2,11 +2,13 @@
  * Where the blocks of a stretch go: nowhere (zeroes), to the slot of an equal block that is stored already, or to a slot of a new pack. Packs are durable
  * before their records are there to be named; until a manifest names them nothing of them is proposed to others.
  *
- * Memory: one pack and 8 bytes a payload page.
+ * Memory: one pack and 20 bytes a payload page.
  */
 import { publish, type Disk } from "../../base/disk.ts";
 import { hashText, xxh64 } from "../../base/hash.ts";
 import { BLOCK_SIZE } from "../../base/units.ts";
+import { looksRandom } from "../content/density.ts";
+import { PAGE_DENSE, PAGE_NEW } from "../content/write-measure.ts";
 import type { PackRecord } from "../manifest.ts";
 import { blockAddress, SLOTS_PER_PACK, TARGET_ZERO } from "../map.ts";
 import type { Deduplicator } from "../packs/deduplicator.ts";
@@ -62,6 +64,7 @@ export class BlockPlacer {
           placing.targets[page] = TARGET_ZERO;
           continue;
         }
+        if (looksRandom(block)) placing.kinds[page]! |= PAGE_DENSE;
         const known = candidates?.[i - start] ?? 0;
         if (known !== 0) {
           placing.duplicateBlocks++;
@@ -106,6 +109,10 @@ export class BlockPlacer {
 export class Placing {
   readonly effort: SealEffort;
   readonly targets: Float64Array;
+  /** Bits of PAGE_NEW and PAGE_DENSE. */
+  readonly kinds: Uint8Array;
+  /** Of new ones: their share of their frame as stored. */
+  readonly pageBytes: Uint16Array;
   readonly packs: PackRecord[] = [];
   blocks = 0;
   zeroBlocks = 0;
@@ -115,6 +122,8 @@ export class Placing {
   private readonly options: SealerOptions;
   private nextPack: number;
   private builder: PackBuilder | undefined;
+  /** Of the pack that fills: the page of each slot. */
+  private slotPages: number[] = [];
   /** Of this stretch's new blocks: fingerprint → page, for duplicates within it. */
   private readonly pages = new Map<bigint, number>();
 
@@ -123,7 +132,10 @@ export class Placing {
     this.options = options;
     this.effort = request.effort;
     this.nextPack = request.pack;
-    this.targets = new Float64Array(Math.ceil(options.journalFileBytes / BLOCK_SIZE));
+    const pages = Math.ceil(options.journalFileBytes / BLOCK_SIZE);
+    this.targets = new Float64Array(pages);
+    this.kinds = new Uint8Array(pages);
+    this.pageBytes = new Uint16Array(pages);
   }
 
   /** Shares an equal block of the same stretch, or takes a new slot. */
@@ -147,6 +159,8 @@ export class Placing {
       compress: this.effort === "full",
     });
     this.targets[page] = blockAddress(this.builder.pack, this.builder.add(block, print));
+    this.kinds[page]! |= PAGE_NEW;
+    this.slotPages.push(page);
     if (this.pages.size < SLOTS_PER_PACK) this.pages.set(key, page);
   }
 
@@ -162,6 +176,7 @@ export class Placing {
       await this.disk.syncDir(`${this.options.dir}/packs`);
     }
     await publish(this.disk, path, builder.finish());
+    this.noteFrames(builder);
     this.packs.push({
       pack: builder.pack,
       generation: builder.generation,
@@ -171,6 +186,14 @@ export class Placing {
     });
     this.builder = undefined;
     this.nextPack++;
+  }
+
+  private noteFrames(builder: PackBuilder): void {
+    for (const { firstSlot, slotCount, storedBytes } of builder.frames) {
+      const share = Math.round(storedBytes / slotCount);
+      for (let slot = firstSlot; slot < firstSlot + slotCount; slot++) this.pageBytes[this.slotPages[slot]!] = share;
+    }
+    this.slotPages = [];
   }
 
   indexInto(index: FingerprintIndex): void {

@@ -3,6 +3,8 @@
  */
 import { hashText } from "../../base/hash.ts";
 import type { ClosedFile } from "../../journal/journal.ts";
+import type { StrandAreas } from "../content/content-map.ts";
+import type { StrandWrites } from "../content/write-measure.ts";
 import type { LayerRecord, Manifest } from "../manifest.ts";
 import type { RegistryState } from "../registry.ts";
 import type { SealEffort, SealRequest, SealResult } from "./sealer-requests.ts";
@@ -20,6 +22,10 @@ export interface SealProgress {
   duplicateBlocks: number;
   storedBytes: number;
   micros: number;
+  /** What the writes of each strand were like. */
+  writes: StrandWrites[];
+  /** Areas that were written to and of which the sealer does not know what they held before; a bounded number of them. */
+  strange: StrandAreas[];
 }
 
 /** Numbers that the new files take. */

@@ -3,10 +3,12 @@
  * makes is durable when its promises resolve, and means nothing until a manifest names it.
  *
  * It trusts the request for what exists (packs, layers) and keeps between requests: the fingerprint index, a hint; work that goes on
- * in slices (layers, surveys, accounts); and which packs are closed to deduplication.
+ * in slices (layers, surveys, accounts); which packs are closed to deduplication; and what kind of content blocks have, for the signals.
  */
 import type { Disk } from "../../base/disk.ts";
 import { isSternwayError } from "../../base/errors.ts";
+import { ContentMap } from "../content/content-map.ts";
+import { learnContent } from "../content/content-work.ts";
 import { CollectWork } from "../collecting/collect-work.ts";
 import { SpaceWork } from "../collecting/space-work.ts";
 import type { PackRecord } from "../manifest.ts";
@@ -57,6 +59,7 @@ export class Sealer {
   private readonly space: SpaceWork;
   private readonly layers: LayerWork;
   private readonly stretches: StretchSealer;
+  private readonly content = new ContentMap();
   /** The last stretch, until the next one tells whether a manifest named it. */
   private last: Placing | undefined;
 
@@ -102,7 +105,7 @@ export class Sealer {
       refuse: (candidates) => this.collect.refuse(candidates),
       shared: (target) => this.collect.shared(target),
     });
-    this.stretches = new StretchSealer(disk, options, placer);
+    this.stretches = new StretchSealer(disk, options, placer, this.content);
   }
 
   /** Carries out one request. Requests run one at a time. */
@@ -135,6 +138,12 @@ export class Sealer {
       case "space":
       case "space-more":
         return await this.space.run(request);
+      case "content": {
+        this.settleLast(request.pack);
+        const { disk, content: map, packs } = this;
+        const { dir, vaultId, cipher } = this.options;
+        return await learnContent(request, { map, packs, newSet: () => layerSet(disk, dir, vaultId, 0, cipher) });
+      }
     }
   }
 

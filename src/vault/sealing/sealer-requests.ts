@@ -2,6 +2,9 @@
  * What the sealer is asked for and what it answers: plain values, since in production they go from thread to thread. The requests of
  * collecting, accounting, scrubbing and long work over layers are described where they are carried out.
  */
+import type { ContentRequest, ContentResult } from "../content/content-work.ts";
+import type { StrandAreas } from "../content/content-map.ts";
+import type { StrandWrites } from "../content/write-measure.ts";
 import type { CollectRequest, CollectResult } from "../collecting/collect-work.ts";
 import type { SpaceResult, SpaceWorkRequest } from "../collecting/space-work.ts";
 import type { ChronicleRecord, LayerRecord, PackRecord, QuarantineRecord } from "../manifest.ts";
@@ -53,6 +56,10 @@ export interface SealResult {
   zeroBlocks: number;
   duplicateBlocks: number;
   storedBytes: number;
+  /** What the writes of each strand were like. */
+  writes: StrandWrites[];
+  /** Areas that were written to and of which it is not known what they held before; a bounded number of them. */
+  strange: StrandAreas[];
 }
 
 /** Packs that the manifest names and this sealer does not know yet. */
@@ -75,7 +82,14 @@ export interface SnapshotRequest {
 }
 
 export type SealerRequest =
-  SealRequest | PacksRequest | SnapshotRequest | LayerWorkRequest | ScrubRequest | CollectRequest | SpaceWorkRequest;
+  | SealRequest
+  | PacksRequest
+  | SnapshotRequest
+  | LayerWorkRequest
+  | ScrubRequest
+  | CollectRequest
+  | SpaceWorkRequest
+  | ContentRequest;
 export type SealerResult<Request extends SealerRequest> = Request extends SealRequest
   ? SealResult
   : Request extends LayerWorkRequest
@@ -86,4 +100,6 @@ export type SealerResult<Request extends SealerRequest> = Request extends SealRe
         ? CollectResult<Request>
         : Request extends SpaceWorkRequest
           ? SpaceResult<Request>
-          : void;
+          : Request extends ContentRequest
+            ? ContentResult
+            : void;

@@ -3,6 +3,8 @@
  * that speak for it. All of it is durable when the promise resolves, packs before the layer that names their slots (law 5).
  */
 import type { Disk } from "../../base/disk.ts";
+import type { ContentMap } from "../content/content-map.ts";
+import { measureWrites } from "../content/write-measure.ts";
 import { writeChronicle } from "../chronicles/chronicle.ts";
 import { LayerWriter } from "../layers/layer-writer.ts";
 import type { LayerRecord, ShardWeight } from "../manifest.ts";
@@ -12,16 +14,21 @@ import { Placing, type BlockPlacer } from "./placing.ts";
 import type { SealerOptions, SealRequest, SealResult } from "./sealer-requests.ts";
 import { PAGE_ZERO, readStretch, type Stretch } from "./stretch.ts";
 
+/** Areas named in one answer: 4 GiB of a volume. More are named next time. */
+const STRANGE_AREAS_MAX = 64;
+
 export class StretchSealer {
   private readonly disk: Disk;
   private readonly options: SealerOptions;
   private readonly placer: BlockPlacer;
+  private readonly content: ContentMap;
   private buffer: Uint8Array | undefined;
 
-  constructor(disk: Disk, options: SealerOptions, placer: BlockPlacer) {
+  constructor(disk: Disk, options: SealerOptions, placer: BlockPlacer, content: ContentMap) {
     this.disk = disk;
     this.options = options;
     this.placer = placer;
+    this.content = content;
   }
 
   /** @returns besides, what it stored: for the fingerprint index, once a manifest names it @throws corrupt, unavailable; then nothing counts */
@@ -54,6 +61,9 @@ export class StretchSealer {
             lastLsn: request.lastLsn,
             rows: stretch.rows,
           });
+    const { targets, kinds, pageBytes } = placing;
+    // At the end: a stretch that fails is sealed again, and must find the map as it was.
+    const writes = measureWrites(stretch, { targets, kinds, storedBytes: pageBytes }, this.content);
     const result = {
       packs: placing.packs,
       layer,
@@ -62,6 +72,8 @@ export class StretchSealer {
       zeroBlocks: placing.zeroBlocks,
       duplicateBlocks: placing.duplicateBlocks,
       storedBytes: placing.packs.reduce((sum, pack) => sum + pack.sizeBytes, 0),
+      writes,
+      strange: this.content.strangeAreas(STRANGE_AREAS_MAX),
     };
     return { result, placing };
   }

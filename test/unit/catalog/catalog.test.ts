@@ -63,7 +63,7 @@ describe("migrations", () => {
 describe("openCatalog()", () => {
   test("keeps jobs and events over a restart, to the microsecond", async () => {
     const first = await open();
-    const id = first.startJob("check", "web1");
+    const id = first.startJob("check", "web1", "anna");
     first.progressJob(id, 0.25);
     expect(first.jobs({ limit: 5 })).toEqual([
       {
@@ -75,17 +75,23 @@ describe("openCatalog()", () => {
         startedAt: NOW,
         finishedAt: null,
         error: null,
+        askedBy: "anna",
       },
     ]);
+    expect(first.job(id)).toMatchObject({ id, progress: 0.25, askedBy: "anna" });
+    expect(first.job(id + 1)).toBeUndefined();
     first.finishJob(id);
     const failed = first.startJob("rollback", "web2");
     first.finishJob(failed, "attached");
+    const cancelled = first.startJob("gc", "default");
+    first.finishJob(cancelled, "at the request of anna", "cancelled");
     first.addEvent({ level: "alert", kind: "damage", subject: "pack 1", message: "frame 2" });
     first.close();
     first.close();
     const second = await open();
     expect(second.inMemory).toBe(false);
     expect(second.jobs({ limit: 5 })).toMatchObject([
+      { id: cancelled, state: "cancelled", error: "at the request of anna", askedBy: null },
       { id: failed, state: "failed", error: "attached", finishedAt: NOW },
       { id, state: "done", progress: 1, error: null },
     ]);

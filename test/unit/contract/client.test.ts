@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import { z } from "@hono/zod-openapi";
 import { listenHttp, type HttpListener } from "../../../src/api/app.ts";
 import { createClient, type Client } from "../../../src/contract/client.ts";
 import { openApiFixture, type ApiFixture } from "../../support/api-fixture.ts";
@@ -84,6 +85,11 @@ describe("createClient() over a unix socket", () => {
     const rest = await client.flushPoints("h", { after: page.next ?? 0 });
     expect(rest.flushPoints).toHaveLength(1);
     expect(rest.next).toBeUndefined();
+    const back = await client.flushPoints("h", { before: rest.flushPoints[0]!.lsn + 1, limit: 1 });
+    expect(back).toMatchObject({ flushPoints: rest.flushPoints, next: rest.flushPoints[0]!.lsn });
+    expect((await client.flushPoints("h", { before: first })).flushPoints).toEqual([]);
+    const both = await client.flushPoints("h", { after: 0, before: 9 }).catch((error: unknown) => error);
+    expect(both).toMatchObject({ kind: "invalid" });
 
     await client.createBookmark("h", { name: "before", at: `lsn:${first}`, note: "by hand" });
     expect(await client.bookmarks("h")).toMatchObject([{ name: "before", lsn: first, note: "by hand" }]);
@@ -137,16 +143,31 @@ describe("createClient() over a unix socket", () => {
     ]);
   });
 
-  test("leaving a check stops it in the appliance", async () => {
+  test("leaving a check leaves it alone; aborting the signal cancels it", async () => {
     checkStopped = false;
     for await (const line of client.check({ quick: true })) {
       if (line.line === "progress" && line.done > 3) break;
     }
-    while (!checkStopped) await new Promise((resolve) => setImmediate(resolve));
-    expect((await client.jobs({ limit: 1 })).jobs[0]).toMatchObject({
-      state: "failed",
-      error: "stopped by its client",
+    const [left] = (await client.jobs({ limit: 1 })).jobs;
+    expect(left).toMatchObject({ kind: "check", state: "running", askedBy: "root" });
+    expect(checkStopped).toBe(false);
+    const controller = new AbortController();
+    const second = async (): Promise<void> => {
+      for await (const line of client.check({ quick: true }, controller.signal)) {
+        if (line.line === "progress" && line.done > 3) controller.abort(new Error("enough"));
+      }
+    };
+    expect(await failure(second())).toBeInstanceOf(Error);
+    expect(await failure(linesOf(client.followJob(left!.id + 1, z.object({ line: z.string() }))))).toMatchObject({
+      kind: "conflict",
+      message: `job ${left!.id + 1} was cancelled: at the request of root`,
     });
+    expect(await client.cancelJob(left!.id)).toMatchObject({ id: left!.id });
+    expect(await failure(linesOf(client.followJob(left!.id, z.object({ line: z.string() }))))).toMatchObject({
+      kind: "conflict",
+    });
+    expect(await client.job(left!.id)).toMatchObject({ state: "cancelled", error: "at the request of root" });
+    expect(await failure(client.cancelJob(left!.id))).toMatchObject({ kind: "conflict" });
   });
 
   test("an error comes back with its kind, message, facts and what to do", async () => {
@@ -176,7 +197,7 @@ describe("createClient() over a unix socket", () => {
     const answers: Record<string, string> = {
       "/v1/volumes": "<html>",
       "/healthz": '{"status":"splendid"}',
-      "/v1/check": '{"line":"progress","what":"x","done":0,"total":1}\n',
+      "/v1/volumes/v/diff": '{"line":"range","offset":0,"length":512}\n',
     };
     using server = Bun.serve({
       port: 0,
@@ -192,7 +213,7 @@ describe("createClient() over a unix socket", () => {
       kind: "internal",
       message: expect.stringContaining("status"),
     });
-    expect(await failure(linesOf(other.check()))).toMatchObject({
+    expect(await failure(linesOf(other.diff("v", "lsn:1")))).toMatchObject({
       kind: "unavailable",
       message: expect.stringContaining("stopped in the middle"),
     });

@@ -35,6 +35,9 @@ describe("createMetrics()", () => {
         },
       ],
       nbdSessions: () => 4,
+      notifications: () => ({ waiting: 2, failures: 5, sent: 7, givenUp: 1 }),
+      lastDone: () => [{ kind: "scrub", seconds: 1_795_000_000 }],
+      spaceLeft: () => [{ vault: "default", daysLeft: 12.5 }],
     });
     const text = await metrics.text();
     for (const line of [
@@ -48,6 +51,10 @@ describe("createMetrics()", () => {
       'sternway_vault_writable{vault="default"} 1',
       'sternway_vault_writable{vault="locked"} 0',
       "sternway_nbd_sessions 4",
+      "sternway_notifications_waiting 2",
+      "sternway_notification_failures_total 5",
+      'sternway_job_last_success_timestamp_seconds{kind="scrub"} 1795000000',
+      'sternway_space_left_days{vault="default"} 12.5',
     ]) {
       expect(text).toContain(line);
     }

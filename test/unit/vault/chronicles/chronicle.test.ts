@@ -252,9 +252,10 @@ describe("questions to a chronicle", () => {
     const end = rows.at(-1)!.time + 1;
     for (let round = 0; round < 40; round++) {
       const count = 1 + random.below(round % 2 === 0 ? 8 : 3_000);
-      const edges = [START, ...Array.from({ length: count - 1 }, () => START + random.below(end - START)), end].sort(
-        (a, b) => a - b,
-      );
+      // Every third time the edges are times of rows, which belong to the interval that begins there.
+      const edge = (): number =>
+        round % 3 === 0 ? rows[random.below(rows.length)]!.time : START + random.below(end - START);
+      const edges = [START, ...Array.from({ length: count - 1 }, edge), end].sort((a, b) => a - b);
       const strand = 1 + random.below(7);
       const afterLsn = random.below(2) === 0 ? -1 : random.below(lastLsn);
       const throughLsn = random.below(2) === 0 ? Infinity : random.below(lastLsn);

@@ -73,6 +73,26 @@ describe("History", () => {
       expect(await bed.volumes.flushPoints("a", { after: lsn(0), limit: 1000 })).toHaveLength(written.length);
     }));
 
+  test("flushPointsBack() gives what flushPoints() gives, from the other end, across seals and rollbacks", () =>
+    inWorld(5, async ({ open, sim }) => {
+      const { vault, volumes } = await open();
+      await fill({ vault, volumes } as Bed, (ms) => sim.clock.sleep(ms), 5);
+      const half = (await volumes.flushPoints("a", { after: lsn(0), limit: 12 })).at(-1)!;
+      await volumes.rollback("a", { kind: "lsn", lsn: half.lsn });
+      const device = await volumes.openLive("a");
+      await device.write(0, blockOf(99), false);
+      await device.flush();
+      await device.close();
+      const forward = await volumes.flushPoints("a", { after: lsn(0), limit: 1000 });
+      expect(forward.length).toBeGreaterThan(20);
+      const ahead = lsn(vault.lastLsn + 1);
+      expect(await volumes.flushPoints("a", { before: ahead, limit: 1000 })).toEqual(forward.toReversed());
+      for (const [i, point] of forward.entries()) {
+        const before = await volumes.flushPoints("a", { before: point.lsn, limit: 2 });
+        expect(before).toEqual(forward.slice(Math.max(0, i - 2), i).toReversed());
+      }
+    }));
+
   test("a damaged chronicle hides times, and neither volumes nor moments", () =>
     inWorld(4, async ({ open, sim, disk }) => {
       const first = await open();
