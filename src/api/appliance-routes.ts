@@ -1,10 +1,10 @@
-/** Routes of the appliance: health, metrics, vault, check, disks, jobs, events. */
+/** Routes of the appliance: health, metrics, vault, check, disks, events. */
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import { SternwayError } from "../base/errors.ts";
 import { formatTime } from "../base/units.ts";
-import { LINES_TYPE, PAGE_DEFAULT, routes, type CheckLine, type CheckRequest } from "../contract/contract.ts";
+import { PAGE_DEFAULT, routes, type CheckLine } from "../contract/contract.ts";
 import type { ApiContext, ApiEnv } from "./appliance.ts";
-import { lineStream } from "./line-stream.ts";
+import { startedJob } from "./job-routes.ts";
+import type { LineReading } from "./job-runner.ts";
 import { recordEvent } from "./record.ts";
 
 export function registerApplianceRoutes(app: OpenAPIHono<ApiEnv>, context: ApiContext): void {
@@ -27,20 +27,12 @@ export function registerApplianceRoutes(app: OpenAPIHono<ApiEnv>, context: ApiCo
     const request = c.req.valid("json");
     if (request.volume !== undefined) context.volumes.get(request.volume);
     if (request.vault !== undefined) await appliance.vaults.show(request.vault);
-    const body = await lineStream(checkLines(context, request), context.log);
-    return c.body(body, 200, { "content-type": LINES_TYPE });
-  });
-
-  app.openapi(routes.listJobs, (c) => {
-    const { before, limit = PAGE_DEFAULT } = c.req.valid("query");
-    const jobs = catalog.jobs({ before, limit }).map(({ finishedAt, error, startedAt, ...job }) => ({
-      ...job,
-      startedAt: formatTime(startedAt),
-      ...(finishedAt === null ? {} : { finishedAt: formatTime(finishedAt) }),
-      ...(error === null ? {} : { error }),
-    }));
-    const last = jobs.at(-1);
-    return c.json(jobs.length < limit || !last ? { jobs } : { jobs, next: last.id }, 200);
+    return await startedJob(c, context, {
+      kind: "check",
+      subject: request.volume ?? request.vault ?? "all vaults",
+      run: (signal) => appliance.check(request, signal),
+      read: (line) => readCheck(context, line),
+    });
   });
 
   app.openapi(routes.listEvents, (c) => {
@@ -51,38 +43,18 @@ export function registerApplianceRoutes(app: OpenAPIHono<ApiEnv>, context: ApiCo
   });
 }
 
-/** A check as lines, kept as a job; leaving it early stops the check and fails the job. */
-async function* checkLines(context: ApiContext, request: CheckRequest): AsyncGenerator<CheckLine> {
-  const { catalog, log } = context;
-  const stop = new AbortController();
-  const subject = request.volume ?? request.vault ?? "all vaults";
-  const recorded = (work: () => number | undefined | void): number | undefined => {
-    try {
-      return work() ?? undefined;
-    } catch (error) {
-      log.warn({ err: error }, "the catalog did not take an entry");
-      return undefined;
-    }
-  };
-  const id = recorded(() => catalog.startJob("check", subject));
-  let outcome: string | undefined = "stopped by its client";
-  try {
-    for await (const line of context.appliance.check(request, stop.signal)) {
-      if (line.line === "progress" && id !== undefined && line.total > 0) {
-        recorded(() => catalog.progressJob(id, line.done / line.total));
-      }
-      if (line.line === "finding" && line.severity === "damage") {
+/** What a line of a check tells; damage is told as an event as soon as it is found. */
+function readCheck(context: ApiContext, line: Exclude<CheckLine, { line: "failed" }>): LineReading {
+  switch (line.line) {
+    case "progress":
+      return { passing: true, progress: line.total > 0 ? line.done / line.total : undefined };
+    case "finding":
+      if (line.severity === "damage") {
         context.metrics.damage.inc();
         recordEvent(context, { level: "alert", kind: "damage", subject: line.subject, message: line.message });
       }
-      if (line.line === "end") outcome = line.findings === 0 ? undefined : `${line.findings} findings`;
-      yield line;
-    }
-  } catch (error) {
-    outcome = error instanceof SternwayError ? error.message : "the check failed";
-    throw error;
-  } finally {
-    stop.abort();
-    if (id !== undefined) recorded(() => catalog.finishJob(id, outcome));
+      return { passing: false };
+    case "end":
+      return { passing: false, failure: line.findings === 0 ? undefined : `${line.findings} findings` };
   }
 }

@@ -1,4 +1,7 @@
 /** What the API needs besides volumes; the daemon implements it. */
+import type { Access } from "../access/access.ts";
+import type { Automation } from "../automation/automation.ts";
+import type { AuditTrail } from "../audit/audit.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type {
   AddTier,
@@ -15,6 +18,7 @@ import type {
   SyncLine,
   VaultKey,
   VaultStatus,
+  WireDoors,
   WireReceivedList,
   WireReceivedToken,
   WireTier,
@@ -22,9 +26,18 @@ import type {
   WireVaultSpace,
   WireVerifyLine,
 } from "../contract/contract.ts";
+import type { OperationId } from "../contract/contract.ts";
+import type { Principal } from "../contract/rights.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
+import type { Notifier } from "../notify/notify.ts";
+import type { Signals } from "../signals/signals.ts";
 import type { Volumes } from "../volume/volumes.ts";
+import type { ConsoleFiles } from "./console-routes.ts";
+import type { Ownership } from "./authority.ts";
+import type { CredentialMaker } from "./credential-routes.ts";
+import type { JobRunner } from "./job-runner.ts";
+import type { Rates } from "./rates.ts";
 
 export interface Appliance {
   health(): Health;
@@ -125,19 +138,55 @@ export interface VaultAdmin {
   forget(name: string): Promise<void>;
 }
 
+/** The audit as the API uses it. */
+export type AuditBook = Pick<
+  AuditTrail,
+  "append" | "list" | "export" | "key" | "head" | "trouble" | "spellings" | "printOf"
+>;
+
+/** Signals of ransomware, as people ask about them. */
+export type SignalDesk = Pick<Signals, "alarms" | "acknowledge" | "series" | "setSensitivity">;
+
 /** Everything that the routes work with. */
 export interface ApiContext {
+  audit: AuditBook;
+  access: Access;
+  automation: Automation;
+  credentials: CredentialMaker;
+  ownership: Ownership;
   volumes: Volumes;
   appliance: Appliance;
+  /** Long work, for as long as it runs and an hour after. */
+  jobs: JobRunner;
+  notifier: Notifier;
+  signals: SignalDesk;
+  /** What reports say of the appliance: by what people know it, and below how much free space writes are refused. */
+  reporting: { appliance: string; reserveBytes: number };
+  /** Absent: as much as anybody needs. */
+  rates?: Rates;
   catalog: Catalog;
   metrics: Metrics;
   log: Log;
   version: string;
+  console: ConsoleFiles;
+  doors: () => WireDoors;
   /** Wall clock in microseconds. */
   now(): number;
 }
 
 /** How a request came: over the control socket (only root and our user reach it) or TCP on loopback. */
 export interface ApiEnv {
-  Bindings: { via: "control" | "tcp" };
+  Bindings: {
+    via: "control" | "tcp";
+    /** Address of the other side; empty over the control socket. */
+    from: string;
+    /** It came over TLS. */
+    secure: boolean;
+  };
+  Variables: {
+    /** Who asks; absent: nobody has signed in. */
+    principal?: Principal;
+    /** The operation of the table of routes that answers. */
+    operation: OperationId;
+  };
 }

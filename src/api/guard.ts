@@ -1,8 +1,7 @@
 /**
- * Who may ask over TCP. Loopback keeps other machines out, but a web page in a browser on this machine can still reach it:
- * by a name that its owner points at 127.0.0.1 (DNS rebinding), or by a request that needs no permission to be sent. So
- * the Host must be a name of this machine, and what changes anything must not come from another origin.
- * Over the control socket no browser comes.
+ * Which requests are looked at at all when they come over TCP. A web page in a browser can reach the appliance by a name that its owner points there (DNS
+ * rebinding), or by a request that needs no permission to be sent. So without TLS, which is on loopback, the Host must be a name of this machine; over TLS
+ * the certificate does that. And what changes anything must not come from another origin. Over the control socket no browser comes.
  */
 import type { Context, Next } from "hono";
 import { SternwayError } from "../base/errors.ts";
@@ -14,19 +13,20 @@ const READING = new Set(["GET", "HEAD", "OPTIONS"]);
 
 export async function guard(c: Context<ApiEnv>, next: Next): Promise<Response | undefined> {
   if (c.env.via === "tcp") {
-    const refusal = refuse(c.req.method, c.req.raw.headers);
+    const refusal = refuse(c.req.method, c.req.raw.headers, c.env.secure);
     if (refusal) return problemResponse(refusal);
   }
   await next();
   c.res.headers.set("x-content-type-options", "nosniff");
+  c.res.headers.set("referrer-policy", "no-referrer");
   if (!c.res.headers.has("cache-control")) c.res.headers.set("cache-control", "no-store");
   return undefined;
 }
 
 /** The reason to refuse a request that came over TCP, if there is one. */
-export function refuse(method: string, headers: Headers): SternwayError | undefined {
+export function refuse(method: string, headers: Headers, isSecure = false): SternwayError | undefined {
   const host = headers.get("host") ?? "";
-  if (!isLoopbackHost(host)) {
+  if (!isSecure && !isLoopbackHost(host)) {
     return new SternwayError(
       "denied",
       `the host ${JSON.stringify(host)} is not this machine's: use 127.0.0.1 or localhost`,
@@ -37,7 +37,7 @@ export function refuse(method: string, headers: Headers): SternwayError | undefi
   }
   if (READING.has(method)) return undefined;
   const origin = headers.get("origin");
-  if (origin !== null && origin !== `http://${host}`) {
+  if (origin !== null && origin !== `${isSecure ? "https" : "http"}://${host}`) {
     return new SternwayError("denied", `a page of ${origin} may not change anything here`, { origin });
   }
   if (headers.get("sec-fetch-site") === "cross-site") {
@@ -49,10 +49,4 @@ export function refuse(method: string, headers: Headers): SternwayError | undefi
 function isLoopbackHost(host: string): boolean {
   const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]+))(?::\d{1,5})?$/.exec(host);
   return match !== null && isLoopback((match[1] ?? match[2] ?? "").toLowerCase());
-}
-
-/** @throws denied over TCP: any program of this machine can come that way, and listen on it */
-export function controlOnly(env: ApiEnv["Bindings"], what: string): void {
-  if (env.via === "control") return;
-  throw new SternwayError("denied", `${what} is for the control socket alone: use the command \`sternway\``);
 }

@@ -5,6 +5,7 @@ import { parseMoment } from "../volume/moment.ts";
 import type { Moment } from "../volume/volumes.ts";
 import type { ApiContext, ApiEnv } from "./appliance.ts";
 import { lineStream } from "./line-stream.ts";
+import { bookmarkPage, volumePage } from "./page.ts";
 import { asJob, recordEvent } from "./record.ts";
 import { wireBookmark, wireMoment, wireVolume } from "./wire.ts";
 
@@ -16,8 +17,12 @@ export function registerHistoryRoutes(app: OpenAPIHono<ApiEnv>, context: ApiCont
     const { to, force } = c.req.valid("json");
     const moment = parseMoment(to);
     volumes.get(name);
-    const result = await asJob(context, "rollback", name, () =>
-      volumes.rollback(name, moment, { force: force ?? false }),
+    const result = await asJob(
+      context,
+      "rollback",
+      name,
+      () => volumes.rollback(name, moment, { force: force ?? false }),
+      c.get("principal")?.name,
     );
     const undo = `lsn:${result.lsn - 1}`;
     const message = `volume ${name} was rolled back to ${to} (lsn ${result.to.lsn}); undo by rolling back to ${undo}`;
@@ -28,7 +33,9 @@ export function registerHistoryRoutes(app: OpenAPIHono<ApiEnv>, context: ApiCont
   app.openapi(routes.listBranches, (c) => {
     const { name } = volumes.get(c.req.valid("param").name);
     const branches = volumes.list().filter((info) => info.origin?.volume === name);
-    return c.json({ volumes: branches.map(wireVolume) }, 200);
+    const sorted = branches.sort((a, b) => (a.name < b.name ? -1 : 1));
+    const { page, next } = volumePage(sorted, c.req.valid("query"));
+    return c.json({ volumes: page.map(wireVolume), ...(next === undefined ? {} : { next }) }, 200);
   });
 
   app.openapi(routes.createBranch, async (c) => {
@@ -41,8 +48,8 @@ export function registerHistoryRoutes(app: OpenAPIHono<ApiEnv>, context: ApiCont
   });
 
   app.openapi(routes.listBookmarks, (c) => {
-    const bookmarks = volumes.bookmarks(c.req.valid("param").name).sort((a, b) => a.lsn - b.lsn);
-    return c.json({ bookmarks: bookmarks.map(wireBookmark) }, 200);
+    const { page, next } = bookmarkPage(volumes.bookmarks(c.req.valid("param").name), c.req.valid("query"));
+    return c.json({ bookmarks: page.map(wireBookmark), ...(next === undefined ? {} : { next }) }, 200);
   });
 
   app.openapi(routes.createBookmark, async (c) => {

@@ -3,14 +3,15 @@
  * instead: Bun issue 10507), and an image without its length can be neither resumed nor told from a part of it.
  *
  * Bounds: bodies of 64 KiB, headers of 16 KiB (Bun's default), a client that takes no byte of its answer for five
- * minutes is let go, and so is one that does not finish its request in 30 seconds.
+ * minutes is let go, and so is one that does not finish its request in 30 seconds. Connections: `connection-limit.ts`.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import { SternwayError } from "../base/errors.ts";
 import { problemOf } from "../contract/contract.ts";
 import type { Log } from "../observe/log.ts";
 import type { Answer } from "./app.ts";
-import type { ApiEnv } from "./appliance.ts";
+import { limitConnections, type ConnectionLimits } from "./connection-limit.ts";
 import { problemResponse, respond } from "./problems.ts";
 
 /** The largest valid body is a bookmark with a note of 1,000 characters. */
@@ -27,14 +28,30 @@ export interface HttpListener {
   stop(graceMs: number): Promise<void>;
 }
 
-/** Listens until stopped. @throws unavailable: the address is in use or not ours, with facts.code */
-export async function listenHttp(address: HttpAddress, answer: Answer, log: Log): Promise<HttpListener> {
+/** With what TLS is spoken: PEM, the certificate with its chain. */
+export interface HttpTls {
+  key: string;
+  cert: string;
+}
+
+/** Listens until stopped. @param tls - without it, plain HTTP @throws unavailable: the address is in use or not ours, with facts.code */
+export async function listenHttp(
+  address: HttpAddress,
+  answer: Answer,
+  log: Log,
+  tls?: HttpTls,
+  limits?: ConnectionLimits,
+): Promise<HttpListener> {
   const via = address.kind === "unix" ? "control" : "tcp";
   const running = new Set<Promise<void>>();
-  const server = createServer((incoming, outgoing) => {
-    const work = serve(incoming, outgoing, answer, via, log).finally(() => running.delete(work));
+  const handle = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
+    const from = via === "control" ? "" : (incoming.socket.remoteAddress ?? "");
+    const env = { via, from, secure: tls !== undefined } as const;
+    const work = serve(incoming, outgoing, (request) => answer(request, env), log).finally(() => running.delete(work));
     running.add(work);
-  });
+  };
+  const server = tls ? createTlsServer({ ...tls, minVersion: "TLSv1.2" }, handle) : createServer(handle);
+  limitConnections(server, via === "control", limits);
   await listening(server, address);
   return {
     address: boundAddress(server, address),
@@ -76,27 +93,34 @@ export function boundAddress(server: Server, wanted: HttpAddress): HttpAddress {
 async function serve(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
-  answer: Answer,
-  via: ApiEnv["Bindings"]["via"],
+  answer: (request: Request) => Promise<Response>,
   log: Log,
 ): Promise<void> {
   const gone = new AbortController();
   outgoing.once("close", () => gone.abort());
   try {
     const request = await requestOf(incoming, gone.signal);
-    await send(await answer(request, via), outgoing, request.method);
+    await send(await answer(request), outgoing, request.method);
   } catch (error) {
-    if (error instanceof SternwayError && !outgoing.headersSent) {
-      // What was not read of the request would be taken for the next one.
-      outgoing.setHeader("connection", "close");
-      await send(
-        error.facts["status"] === 413 ? respond(problemOf(error, { status: 413 })) : problemResponse(error),
-        outgoing,
-        "POST",
-      );
-      return;
+    if (error instanceof SternwayError && !outgoing.headersSent && !gone.signal.aborted)
+      await refuse(error, outgoing, log);
+    else {
+      if (!gone.signal.aborted) log.warn({ err: error }, "an answer broke off");
+      outgoing.destroy();
     }
-    if (!gone.signal.aborted) log.warn({ err: error }, "an answer broke off");
+  }
+}
+
+/** Tells what was wrong with a request that did not reach the API. */
+async function refuse(error: SternwayError, outgoing: ServerResponse, log: Log): Promise<void> {
+  // What was not read of the request would be taken for the next one.
+  outgoing.setHeader("connection", "close");
+  const isLarge = error.facts["status"] === 413;
+  try {
+    await send(isLarge ? respond(problemOf(error, { status: 413 })) : problemResponse(error), outgoing, "POST");
+  } catch (cause) {
+    // Whoever sent half a request may be half gone.
+    log.debug({ err: cause }, "a refusal did not reach its client");
     outgoing.destroy();
   }
 }
@@ -142,7 +166,9 @@ function readBody(incoming: IncomingMessage): Promise<Uint8Array> {
 
 /** Sends an answer as fast as the client takes it. @throws unavailable: the client went away; what the body throws */
 export async function send(response: Response, outgoing: ServerResponse, method: string): Promise<void> {
-  outgoing.writeHead(response.status, Object.fromEntries(response.headers));
+  const cookies = response.headers.getSetCookie();
+  const headers = Object.fromEntries(response.headers);
+  outgoing.writeHead(response.status, cookies.length > 0 ? { ...headers, "set-cookie": cookies } : headers);
   if (!response.body || method === "HEAD") {
     await response.body?.cancel();
     outgoing.end();

@@ -97,12 +97,13 @@ function imageAnswer(c: Context<ApiEnv>, device: PastDevice): ImageAnswer {
   };
   const done = (response: Response): ImageAnswer => ({ kind: "done", response });
   const ifMatch = c.req.header("if-match");
-  if (ifMatch !== undefined && !names(ifMatch, etag)) {
+  if (ifMatch !== undefined && !names(ifMatch, etag, "strong")) {
     const error = new SternwayError("conflict", `the image is at lsn ${moment.lsn}, not at what If-Match names`);
     return done(respond(problemOf(error, { status: 412 }), { etag }));
   }
   const ifNoneMatch = c.req.header("if-none-match");
-  if (ifNoneMatch !== undefined && names(ifNoneMatch, etag)) return done(new Response(null, { status: 304, headers }));
+  if (ifNoneMatch !== undefined && names(ifNoneMatch, etag, "weak"))
+    return done(new Response(null, { status: 304, headers }));
   // HEAD ignores Range (14.2); so does a GET whose If-Range names another version.
   const isHead = c.req.raw.method === "HEAD";
   const ifRange = c.req.header("if-range");
@@ -122,9 +123,12 @@ function imageAnswer(c: Context<ApiEnv>, device: PastDevice): ImageAnswer {
   return { kind: "stream", start, end, status: 206, headers };
 }
 
-/** True when a list of entity tags holds this one, or is `*`. Weak tags count: If-None-Match compares weakly. */
-function names(list: string, etag: string): boolean {
-  return list.split(",").some((tag) => tag.trim() === "*" || tag.trim().replace(/^W\//, "") === etag);
+/** True when a list of entity tags holds this one, or is `*`. Compared weakly, a weak tag counts as well: If-None-Match does, If-Match does not (8.8.3.2). */
+function names(list: string, etag: string, how: "weak" | "strong"): boolean {
+  return list
+    .split(",")
+    .map((tag) => (how === "weak" ? tag.trim().replace(/^W\//, "") : tag.trim()))
+    .some((tag) => tag === "*" || tag === etag);
 }
 
 async function* extentLines(device: PastDevice, start: number, end: number): AsyncGenerator<ExtentLine> {

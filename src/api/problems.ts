@@ -8,9 +8,14 @@ import type { ApiEnv } from "./appliance.ts";
 const ISSUES_MAX = 20;
 
 export function respond(problem: Problem, headers: Record<string, string> = {}): Response {
+  const wait = problem.facts["retryAfterSeconds"];
   return new Response(JSON.stringify(problem), {
     status: problem.status,
-    headers: { ...headers, "content-type": PROBLEM_TYPE },
+    headers: {
+      ...(wait === undefined ? {} : { "retry-after": String(wait) }),
+      ...headers,
+      "content-type": PROBLEM_TYPE,
+    },
   });
 }
 

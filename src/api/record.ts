@@ -9,31 +9,15 @@ export function recordEvent(to: Recorder, event: Omit<CatalogEvent, "id" | "time
   guarded(to, () => to.catalog.addEvent(event));
 }
 
-/** Begins a job whose work does not fit one promise, such as a stream of lines. */
-export function startedJob(
-  to: Recorder,
-  kind: JobKind,
-  subject: string,
-): { progress(fraction: number): void; finish(error: string | undefined): void } {
-  const id = guarded(to, () => to.catalog.startJob(kind, subject));
-  return {
-    progress(fraction) {
-      if (id !== undefined) guarded(to, () => to.catalog.progressJob(id, fraction));
-    },
-    finish(error) {
-      if (id !== undefined) guarded(to, () => to.catalog.finishJob(id, error));
-    },
-  };
-}
-
-/** Runs work as a job. @returns what the work returns; its error passes through */
+/** Runs work that fits one request as a job. @param askedBy - the account @returns what the work returns; its error passes through */
 export async function asJob<Result>(
   to: Recorder,
   kind: JobKind,
   subject: string,
   work: (progress: (fraction: number) => void) => Promise<Result>,
+  askedBy?: string,
 ): Promise<Result> {
-  const id = guarded(to, () => to.catalog.startJob(kind, subject));
+  const id = guarded(to, () => to.catalog.startJob(kind, subject, askedBy));
   const finish = (error?: string): void => {
     if (id !== undefined) guarded(to, () => to.catalog.finishJob(id, error));
   };

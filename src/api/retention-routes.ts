@@ -1,12 +1,10 @@
 /** Routes of retention: policies, plans, locks, holds, and giving space back. */
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import { errorText, SternwayError } from "../base/errors.ts";
+import { SternwayError } from "../base/errors.ts";
 import { formatTime, micros, type Micros } from "../base/units.ts";
 import {
-  LINES_TYPE,
   routes,
-  type GcLine,
-  type GcRequest,
+  type GcRunLine,
   type WireHold,
   type WirePlan,
   type WirePolicy,
@@ -17,8 +15,9 @@ import { expires, planRetention, type RetentionPlan } from "../retention/retenti
 import { parseMoment } from "../volume/moment.ts";
 import type { Hold, KeptPoint, RetentionPolicy } from "../volume/volumes.ts";
 import type { ApiContext, ApiEnv } from "./appliance.ts";
-import { lineStream } from "./line-stream.ts";
-import { recordEvent, startedJob } from "./record.ts";
+import { startedJob } from "./job-routes.ts";
+import type { LineReading } from "./job-runner.ts";
+import { recordEvent } from "./record.ts";
 
 export function registerRetentionRoutes(app: OpenAPIHono<ApiEnv>, context: ApiContext): void {
   const { volumes } = context;
@@ -87,29 +86,16 @@ export function registerRetentionRoutes(app: OpenAPIHono<ApiEnv>, context: ApiCo
   });
 
   app.openapi(routes.runGc, async (c) => {
-    const body = await lineStream(gcLines(context, c.req.valid("json")), context.log);
-    return c.body(body, 200, { "content-type": LINES_TYPE });
+    const request = c.req.valid("json");
+    const run = (signal: AbortSignal) => context.appliance.retention.run(request, signal);
+    return await startedJob(c, context, { kind: "gc", subject: request.vault ?? "appliance", run, read: readGc });
   });
 }
 
-/** A run as lines, kept as a job; leaving it early stops the run after the vault at hand. */
-async function* gcLines(context: ApiContext, request: GcRequest): AsyncGenerator<GcLine> {
-  const stop = new AbortController();
-  const job = startedJob(context, "gc", request.vault ?? "appliance");
-  let outcome: string | undefined = "stopped by its client";
-  try {
-    for await (const line of context.appliance.retention.run(request, stop.signal)) {
-      if (line.line === "progress" && line.total > 0) job.progress(line.done / line.total);
-      if (line.line === "end") outcome = line.failures === 0 ? undefined : `${line.failures} parts of it failed`;
-      yield line;
-    }
-  } catch (error) {
-    outcome = errorText(error);
-    throw error;
-  } finally {
-    stop.abort();
-    job.finish(outcome);
-  }
+function readGc(line: GcRunLine): LineReading {
+  if (line.line === "progress") return { passing: true, progress: line.total > 0 ? line.done / line.total : undefined };
+  if (line.line !== "end" || line.failures === 0) return { passing: false };
+  return { passing: false, failure: `${line.failures} parts of it failed` };
 }
 
 function wouldExpire({ volume, writes, goingPoints, to }: RetentionPlan): SternwayError {

@@ -1,30 +1,14 @@
 /** Routes of the timeline and of flush points. */
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { SternwayError } from "../base/errors.ts";
-import { formatTime, lsn, micros, type Micros } from "../base/units.ts";
+import { formatTime, lsn } from "../base/units.ts";
 import { FLUSH_POINTS_DEFAULT, routes, TIMELINE_BUCKETS_DEFAULT } from "../contract/contract.ts";
-import { parseMoment } from "../volume/moment.ts";
 import type { ApiContext, ApiEnv } from "./appliance.ts";
+import { timeOfBound } from "./time-bound.ts";
 import { wireTimeline } from "./wire.ts";
 
 export function registerTimelineRoutes(app: OpenAPIHono<ApiEnv>, context: ApiContext): void {
   const { volumes } = context;
-
-  /** A bound of a timeline: times and ages count even where nothing was written. */
-  async function timeOf(name: string, text: string): Promise<Micros> {
-    const moment = parseMoment(text);
-    switch (moment.kind) {
-      case "now":
-        return micros(context.now());
-      case "time":
-        return moment.time;
-      case "age":
-        return micros(Math.max(0, context.now() - moment.ageMicros));
-      case "lsn":
-      case "bookmark":
-        return (await volumes.resolve(name, moment)).time;
-    }
-  }
 
   app.openapi(routes.getTimeline, async (c) => {
     const { name } = c.req.valid("param");
@@ -32,8 +16,8 @@ export function registerTimelineRoutes(app: OpenAPIHono<ApiEnv>, context: ApiCon
     volumes.get(name);
     const range = {
       bucketCount: buckets ?? TIMELINE_BUCKETS_DEFAULT,
-      ...(from === undefined ? {} : { from: await timeOf(name, from) }),
-      ...(to === undefined ? {} : { to: await timeOf(name, to) }),
+      ...(from === undefined ? {} : { from: await timeOfBound(context, name, from) }),
+      ...(to === undefined ? {} : { to: await timeOfBound(context, name, to) }),
     };
     if (range.from !== undefined && range.to !== undefined && range.from >= range.to) {
       throw new SternwayError(
@@ -45,9 +29,13 @@ export function registerTimelineRoutes(app: OpenAPIHono<ApiEnv>, context: ApiCon
   });
 
   app.openapi(routes.listFlushPoints, async (c) => {
-    const { after, limit } = c.req.valid("query");
+    const { after, before, limit } = c.req.valid("query");
+    if (after !== undefined && before !== undefined) {
+      throw new SternwayError("invalid", "flush points are asked for after an LSN or before one, not both");
+    }
     const wanted = limit ?? FLUSH_POINTS_DEFAULT;
-    const points = await volumes.flushPoints(c.req.valid("param").name, { after: lsn(after ?? 0), limit: wanted });
+    const range = before === undefined ? { after: lsn(after ?? 0) } : { before: lsn(before) };
+    const points = await volumes.flushPoints(c.req.valid("param").name, { ...range, limit: wanted });
     const flushPoints = points.map((point) => ({ lsn: point.lsn, time: formatTime(point.time) }));
     const last = flushPoints.at(-1);
     // A full page may be the last: the next one is then empty.

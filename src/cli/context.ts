@@ -21,13 +21,13 @@ export interface ServeAddresses {
 export interface CliServices {
   /**
    * Runs the daemon until it is told to stop (SIGINT, SIGTERM); resolves when everything is durable and closed.
-   * @param options.onReady - called once it serves, with where
+   * @param options.onReady - called once it serves, with where, and with the set-up code while there is no account
    * @param options.askPassphrase - asks for a vault's passphrase, how often it was wrong before; absent where nobody can be asked
    */
   serve(options: {
     dataDir: string;
     flags: ConfigFlags;
-    onReady: (addresses: ServeAddresses) => void;
+    onReady: (addresses: ServeAddresses, setupCode?: string) => void;
     askPassphrase: ((vault: string, tries: number) => string | undefined) | undefined;
   }): Promise<void>;
   /**

@@ -49,6 +49,8 @@ function nextStep(error: SternwayError): string {
   if (error.kind === "unavailable" && error.facts["address"] !== undefined) {
     return "Start the daemon with `sternway serve --data DIR`, or point --data at the folder of one that runs.";
   }
+  if (error.facts["audit"] !== undefined)
+    return "Keep these files as they are; an export made earlier shows what was there (--against FILE).";
   if (error.facts["code"] === "ENOSPC") return "Free some space there, then run it again.";
   return NEXT_STEP[error.kind];
 }

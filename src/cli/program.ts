@@ -3,29 +3,40 @@
  * (run the daemon, open a stopped vault).
  */
 import { Command, CommanderError } from "commander";
+import { registerAudit } from "./audit.ts";
+import { registerAccount } from "./account.ts";
 import { registerBookmark } from "./bookmark.ts";
 import { registerBranch } from "./branch.ts";
 import { registerCheck } from "./check.ts";
 import type { CliServices, Context } from "./context.ts";
+import { registerCredential } from "./credential.ts";
 import { registerDemo } from "./demo.ts";
 import { registerDiff } from "./diff.ts";
 import { registerDisks } from "./disks.ts";
+import { registerEvents } from "./events.ts";
 import { EXIT_CODE_HELP } from "./exit-codes.ts";
 import { reportFailure } from "./failure.ts";
 import { registerGc } from "./gc.ts";
 import { registerHold } from "./hold.ts";
 import { registerImport } from "./import.ts";
 import { registerJobs } from "./jobs.ts";
+import { registerMachine } from "./machine.ts";
+import { registerNotify } from "./notify.ts";
 import { registerReceive } from "./receive.ts";
+import { registerReport } from "./report.ts";
 import { registerRestore } from "./restore.ts";
 import { registerRetention } from "./retention.ts";
 import { registerRollback } from "./rollback.ts";
+import { registerSchedule } from "./schedule.ts";
 import { registerScrub } from "./scrub.ts";
 import { registerServe } from "./serve.ts";
+import { registerSignals } from "./signals.ts";
+import { registerSetup } from "./setup.ts";
 import { registerStatus } from "./status.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
 import { registerTier } from "./tier.ts";
 import { registerTimeline } from "./timeline.ts";
+import { registerToken } from "./token.ts";
 import { registerVault } from "./vault.ts";
 import { registerVolume } from "./volume.ts";
 
@@ -51,12 +62,18 @@ export function buildProgram(services: CliServices, terminal: Terminal): Command
     .exitOverride();
   // Set before the commands are added: they inherit how output and exits are handled.
   registerServe(program, context);
+  registerSetup(program, context);
+  registerAccount(program, context);
+  registerToken(program, context);
   registerDemo(program, context);
   registerStatus(program, context);
   registerVault(program, context);
   registerTier(program, context);
   registerReceive(program, context);
   registerVolume(program, context);
+  registerCredential(program, context);
+  registerMachine(program, context);
+  registerSchedule(program, context);
   registerImport(program, context);
   registerTimeline(program, context);
   registerBookmark(program, context);
@@ -69,8 +86,13 @@ export function buildProgram(services: CliServices, terminal: Terminal): Command
   registerDiff(program, context);
   registerCheck(program, context);
   registerScrub(program, context);
+  registerSignals(program, context);
   registerDisks(program, context);
   registerJobs(program, context);
+  registerEvents(program, context);
+  registerNotify(program, context);
+  registerReport(program, context);
+  registerAudit(program, context);
   program.addHelpText("after", EXIT_CODE_HELP);
   return program;
 }

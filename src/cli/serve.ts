@@ -31,14 +31,17 @@ export function registerServe(program: Command, context: Context): void {
         const run = invocation(context, command);
         const dataDir = run.dataDir();
         // The log goes to standard error; this is for whoever started it, or for the program that waits for it.
-        const onReady = (addresses: ServeAddresses): void => {
+        const onReady = (addresses: ServeAddresses, setupCode?: string): void => {
           const lines: [string, string][] = [
             ["control", addresses.control],
             ...addresses.nbd.map((address): [string, string] => ["blocks (NBD)", address]),
             ["HTTP", addresses.http ?? "off"],
             ["peers", addresses.peers ?? "off"],
+            ...(setupCode === undefined ? [] : [["accounts", "none yet: run `sternway setup`"] as [string, string]]),
           ];
           run.print({ dataDir, ...addresses }, `Sternway serves ${dataDir}\n${facts(lines)}`);
+          // Anything but a terminal may be a log, which keeps what it gets.
+          if (setupCode !== undefined && run.terminal.errIsTerminal) run.terminal.err(`Set-up code: ${setupCode}\n`);
         };
         const askPassphrase = (vault: string, tries: number): string | undefined =>
           readPassphraseOrNone(

@@ -17,6 +17,7 @@ import { workerSealer } from "../vault/sealing/sealer-worker.ts";
 import type { Vault } from "../vault/vault.ts";
 import { refreshReader, type ArrivalOptions } from "../replication/arrival.ts";
 import { readLedger, Replication } from "../replication/replication.ts";
+import type { SealedWrites, VaultWatch } from "../signals/signals.ts";
 import { openVolumes } from "../volume/volume-set.ts";
 import { EngineTiers } from "./engine-tiers.ts";
 import type { Engine, EngineOptions } from "./engine.ts";
@@ -39,6 +40,9 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   const replication = await openReplication(options);
   const { readOnlyReason } = replication;
   let inTrouble = false;
+  /** Stretches of before the last stop are sealed while the vault opens. */
+  const unwatched: SealedWrites[] = [];
+  let watch: VaultWatch | undefined;
   const open = (unlock: Secret | undefined): ReturnType<typeof openVault> =>
     openVault({
       disk: replication.disk,
@@ -74,11 +78,13 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
         }
         inTrouble = error !== undefined;
       },
-      onSealed(progress) {
+      onSealed({ writes, strange, ...progress }) {
         metrics.sealedBytes.inc(labels, progress.blocks * BLOCK_SIZE);
         metrics.duplicateBytes.inc(labels, progress.duplicateBlocks * BLOCK_SIZE);
         metrics.packBytes.inc(labels, progress.storedBytes);
         log.debug(progress, "a stretch was sealed");
+        if (watch) watch.sealed({ writes, strange });
+        else if (unwatched.length < storage.journalFilesMax) unwatched.push({ writes, strange });
       },
     });
   const vault = await withSecret(disk, log, options.key, open).catch(async (error: unknown) => {
@@ -101,6 +107,10 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     await vault.stop();
     throw error;
   });
+  if (vault.readOnlyReason === undefined) {
+    watch = options.signals?.watch(vault, name, volumes);
+    for (const writes of unwatched.splice(0)) watch?.sealed(writes);
+  }
   const { cycleDays } = options.scrub;
   const scrub =
     // What is not here yet is not damaged.
@@ -172,6 +182,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     collect: vault.readOnlyReason === undefined ? () => vault.collect() : undefined,
     tiers: new EngineTiers(vault, name, replication),
     async stop() {
+      await watch?.stop();
       await scrub?.stop();
       await replication.stop();
       await vault.stop();
@@ -203,7 +214,8 @@ async function openReplication({
     tell({ level, kind, tier, message }) {
       const text = `vault ${name}: ${message}`;
       log[level === "alert" ? "error" : level === "warning" ? "warn" : "info"]({ kind, tier }, message);
-      tell({ level, kind, subject: name, message: text });
+      // What is about a tier names it too, so that two tiers of a vault are two troubles.
+      tell({ level, kind, subject: kind.startsWith("tier-") ? `${name}/${tier}` : name, message: text });
     },
   });
 }

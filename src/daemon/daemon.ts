@@ -3,36 +3,51 @@
  * vaults, doors) and stops from the doors down; a start that fails half-way undoes what it did.
  */
 import { chmodSync } from "node:fs";
-import { createApi, listenHttp, type HttpAddress } from "../api/app.ts";
-import { SternwayError } from "../base/errors.ts";
+import { hostname } from "node:os";
+import { openAccess } from "../access/access.ts";
+import {
+  createApi,
+  JobRunner,
+  listenHttp,
+  type HttpAddress,
+  type HttpTls,
+  sendableSourcesOf,
+  type ApiContext,
+} from "../api/app.ts";
+import { Automation } from "../automation/automation.ts";
 import { systemClock } from "../base/clock.ts";
+import { isSternwayError } from "../base/errors.ts";
 import { realDisk } from "../base/real-disk.ts";
 import { systemRandom } from "../base/random.ts";
 import { formatTime } from "../base/units.ts";
-import { openCatalog, type Catalog } from "../catalog/catalog.ts";
 import { configWarnings, type Config } from "../config/config.ts";
-import type { Health, VaultKey, VaultStatus } from "../contract/contract.ts";
-import type { NbdServer } from "../nbd/server.ts";
+import type { Health, VaultKey } from "../contract/contract.ts";
+import type { NbdPeer } from "../nbd/server.ts";
 import type { Log } from "../observe/log.ts";
-import { createMetrics } from "../observe/metrics.ts";
-import { checkZone, localZone } from "../retention/calendar.ts";
 import { pastExports } from "../restore/nbd-exports.ts";
 import { liveExports } from "../sources/nbd-target.ts";
 import { combineExports } from "../volume/export-name.ts";
-import { DEFAULT_VAULT } from "../volume/vault-volumes.ts";
+import { consoleFiles } from "../web/bundle.ts";
 import type { AskPassphrase } from "./ask-at-start.ts";
-import { clearStaleSocket, openDataDir } from "./data-dir.ts";
-import { discreetCatalog } from "./discreet-catalog.ts";
+import { clearStaleSocket } from "./data-dir.ts";
+import { GrowthTask } from "./growth-task.ts";
 import { listDisks } from "./disk-list.ts";
+import { doorsOf } from "./doors.ts";
+import { credentialMaker, grantedExports } from "./granted-exports.ts";
+import { openGround } from "./ground.ts";
+import { httpTls } from "./http-tls.ts";
+import { OwnAuthority } from "./own-authority.ts";
 import type { OpenEngine } from "./engine.ts";
-import { meterExports, type Meter } from "./metered-exports.ts";
-import { nbdAddressText, startNbdServers } from "./nbd.ts";
+import { meterExports } from "./metered-exports.ts";
+import { attaching, nbdAddressText, startNbdServers } from "./nbd.ts";
 import { storeOpener } from "./open-store.ts";
 import { startPeerListener } from "./peer-listener.ts";
 import { Received } from "./received.ts";
 import { RetentionTask } from "./retention-task.ts";
-import { VaultSpaces } from "./vault-space.ts";
-import { openVaults, type Vaults } from "./vaults.ts";
+import { jobStarter, scheduledTasks } from "./scheduled-tasks.ts";
+import { sendReportOf } from "./sent-reports.ts";
+import { defaultStatus, healthOf, metricsSources } from "./status.ts";
+import { openVaults } from "./vaults.ts";
 
 export type { Engine, OpenEngine } from "./engine.ts";
 
@@ -42,6 +57,8 @@ const GRACE_MS = 10_000;
 export interface Daemon {
   /** Where it listens, as people write it; `http` is absent when TCP is off. */
   readonly addresses: { control: string; http?: string; peers?: string; nbd: string[] };
+  /** What the first set-up needs; undefined once there is an account. For the terminal of whoever started it, never for a log. */
+  readonly setupCode: string | undefined;
   /** Lets what runs come to an end, makes everything durable, closes. Idempotent. */
   stop(): Promise<void>;
 }
@@ -66,35 +83,11 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   await using started = new AsyncDisposableStack();
 
   for (const warning of configWarnings(config)) log.warn({}, warning);
-  const dir = openDataDir(options.dataDir);
-  started.defer(() => dir.lock.release());
-  const names = { vaultNaming: (_word: string): string | undefined => undefined };
-  const catalog = discreetCatalog(await openCatalog({ disk: realDisk, dir: dir.path, clock: systemClock }), (word) =>
-    names.vaultNaming(word),
-  );
-  started.defer(() => catalog.close());
-  const tell: Catalog["addEvent"] = (event) => {
-    try {
-      catalog.addEvent(event);
-    } catch (error) {
-      log.warn({ err: error, event }, "the catalog did not take an event");
-    }
-  };
-  const spaces = new VaultSpaces({
-    disk: realDisk,
-    reserveBytes: config.storage.freeSpaceReserveBytes,
-    clock: systemClock,
-    log,
-    tell,
-  });
-  started.defer(() => spaces.stop());
-
-  const metrics = createMetrics();
+  const ground = await openGround(options, startedAt, started);
+  const { dir, names, catalog, tell, zone, machines, notifier, metrics, signals, audit, spaces } = ground;
   const late: { retention?: RetentionTask } = {};
   // After the vaults have stopped, which ends collecting.
   started.defer(() => late.retention?.idle());
-  const { intervalMinutes, timeZone } = config.retention;
-  const zone = checkZone(timeZone ?? localZone());
   const vaults = await openVaults({
     disk: realDisk,
     clock: systemClock,
@@ -108,6 +101,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     zone,
     log: log.child({ room: "vault" }),
     metrics,
+    signals,
     tell,
     openEngine: options.openEngine,
     onChange: (openDirs) => spaces.follow([dir.vaultsDir, ...openDirs]),
@@ -130,7 +124,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const retention = (late.retention = new RetentionTask({
     vaults: (name) => vaults.retained(name),
     clock: systemClock,
-    intervalMinutes,
+    intervalMinutes: config.retention.intervalMinutes,
     zone,
     log: log.child({ room: "retention" }),
     tell,
@@ -138,11 +132,77 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   started.defer(() => retention.stop());
   const exists = (name: string): boolean => volumes.list().some((info) => info.name === name);
   const meter = meterExports(combineExports(liveExports(volumes), pastExports(volumes)), metrics, exists);
+  const growth = new GrowthTask({
+    growth: catalog.growth,
+    clock: systemClock,
+    log: log.child({ room: "growth" }),
+    tell,
+    vaults: () => vaults.samples().map(({ dir: vaultDir, ...sample }) => ({ ...sample, ...spaces.of(vaultDir) })),
+    liveBytes: async (vault) => (await vaults.space(vault)).liveBytes,
+    totals: () => meter.totals(),
+    isSecret: (volume) => names.vaultNaming(volume) !== undefined,
+    reserveBytes: config.storage.freeSpaceReserveBytes,
+  });
+  started.defer(() => growth.stop());
+  let opened: Promise<OwnAuthority> | undefined;
+  const authority = (): Promise<OwnAuthority> =>
+    (opened ??= OwnAuthority.open({
+      disk: realDisk,
+      clock: systemClock,
+      random: systemRandom,
+      dataDir: dir.path,
+      names: config.http.names,
+    }));
+
+  const automation = new Automation({
+    volumes,
+    catalog,
+    scriptsDir: dir.scriptsDir,
+    clock: systemClock,
+    random: systemRandom,
+    zone,
+    log: log.child({ room: "automation" }),
+    startJob: jobStarter(() => jobs),
+    tasks: scheduledTasks({
+      check: (request, signal) => vaults.check(request, signal),
+      scrub: vaults.scrub,
+      retention,
+      tiers: vaults.tiers,
+      report: (task) => sendReportOf(task, notifier, () => sendableSourcesOf(context)),
+    }),
+    hasChannel: (name) => notifier.directory.find(name) !== undefined,
+    tell,
+  });
+  names.vaultOfMachine = (word) => automation.machines.secretVaultOf(word, names.vaultNaming);
+  const ownership = { machineOf: (volume: string) => automation.machines.machineOf(volume) };
+  machines.volumesOf = (name) =>
+    automation.machines
+      .list()
+      .find((machine) => machine.name === name)
+      ?.volumes.map((volume) => volume.name) ?? [];
+  /** What is damaged of the doors' own must not keep disks from being protected through the others. */
+  const closedDoors: string[] = [];
+  const closed = (what: string, error: unknown): undefined => {
+    if (!isSternwayError(error, "corrupt")) throw error;
+    log.error({ err: error }, `${what} stays closed`);
+    closedDoors.push(`${what} stays closed: ${error.message}`);
+    return undefined;
+  };
+  const grants = {
+    credentials: catalog.credentials,
+    machineOf: ownership.machineOf,
+    now: () => systemClock.wall(),
+    onRefused: (name: string, peer: NbdPeer, reason: string) =>
+      void audit.append({ ...attaching(peer, name), result: "refused", detail: { reason } }),
+  };
   const nbdLog = log.child({ room: "nbd" });
   const servers = await startNbdServers({
     ownSocket: dir.nbdSocket,
     config: config.nbd,
     exports: meter.exports,
+    granted: grantedExports(meter.exports, grants),
+    authority: () => authority().catch((error: unknown) => closed("NBD over the network", error)),
+    audit,
     log: nbdLog,
   });
   started.defer(async () => {
@@ -150,14 +210,51 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   });
 
   const health = (): Health =>
-    healthOf({ stopping, version, startedAt: formatTime(startedAt), spaces, catalog, vaults, received });
-  metrics.attach(metricsSources(vaults, meter, servers, spaces));
-  const answer = createApi({
+    healthOf({
+      stopping,
+      version,
+      startedAt: formatTime(startedAt),
+      spaces,
+      catalog,
+      vaults,
+      received,
+      audit,
+      closedDoors,
+    });
+  metrics.attach({
+    ...metricsSources(vaults, meter, servers, spaces, signals),
+    notifications: () => notifier.counts(),
+    lastDone: () => catalog.lastDone().map(({ kind, finishedAt }) => ({ kind, seconds: finishedAt / 1e6 })),
+    spaceLeft: () => growth.daysLeft(),
+  });
+  const access = await openAccess({
+    catalog,
+    disk: realDisk,
+    clock: systemClock,
+    random: systemRandom,
+    log: log.child({ room: "access" }),
+    tell,
+    oidc: config.oidc,
+    administratorsNeedSecondFactor: config.accounts.administratorsNeedSecondFactor,
+  });
+  const jobs = new JobRunner({ catalog, log: log.child({ room: "api" }), clock: systemClock });
+  const context: ApiContext = {
+    audit,
+    access,
+    automation,
+    ownership,
+    notifier,
+    signals,
+    reporting: { appliance: hostname(), reserveBytes: config.storage.freeSpaceReserveBytes },
+    credentials: credentialMaker(authority, servers),
+    jobs,
     volumes,
     catalog,
     metrics,
     log: log.child({ room: "api" }),
     version,
+    console: consoleFiles(),
+    doors: () => doorsOf(dir.nbdSocket, config.nbd, servers),
     now: () => systemClock.wall(),
     appliance: {
       health,
@@ -176,34 +273,48 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         }),
       check: (request, signal) => vaults.check(request, signal),
     },
-  });
-  const listen = async (address: HttpAddress): Promise<HttpAddress> => {
+  };
+  const answer = createApi(context);
+  const listen = async (address: HttpAddress, tls?: HttpTls): Promise<HttpAddress> => {
     if (address.kind === "unix") await clearStaleSocket(address.path);
-    const listener = await listenHttp(address, answer, log.child({ room: "http" }));
+    const listener = await listenHttp(address, answer, log.child({ room: "http" }), tls);
     started.defer(() => listener.stop(GRACE_MS));
     return listener.address;
   };
   await listen({ kind: "unix", path: dir.controlSocket });
   // The folder is 0700 already; this holds when someone opens the folder up.
   chmodSync(dir.controlSocket, 0o600);
-  const http = config.http.listen.kind === "tcp" ? await listen(config.http.listen) : undefined;
+  const { tls, isClosed } = await httpTls(config.http, authority).then(
+    (found) => ({ tls: found, isClosed: false }),
+    (error: unknown) => ({ tls: closed("HTTP over the network", error), isClosed: true }),
+  );
+  const http = config.http.listen.kind === "tcp" && !isClosed ? await listen(config.http.listen, tls) : undefined;
 
   const peers = await startPeerListener(config.peers, received, systemClock, log.child({ room: "peers" }));
   started.defer(async () => await peers?.stop(GRACE_MS));
+  // While disks are still served, for what a script froze is to be thawed.
+  started.defer(() => automation.stop());
+  // First of all: who follows a job is told of its end, and holds no connection open.
+  started.defer(() => jobs.stop(GRACE_MS));
 
   const addresses: Daemon["addresses"] = {
     control: dir.controlSocket,
     nbd: servers.map((server) => nbdAddressText(server.address)),
-    ...(http?.kind === "tcp" ? { http: `http://${nbdAddressText(http)}` } : {}),
+    ...(http?.kind === "tcp" ? { http: `${tls ? "https" : "http"}://${nbdAddressText(http)}` } : {}),
     ...(peers ? { peers: peers.address } : {}),
   };
   tell({ level: "info", kind: "started", subject: "appliance", message: `version ${version} started` });
   log.info({ dataDir: dir.path, volumes: volumes.list().length, ...addresses }, "the appliance serves");
   retention.start();
+  automation.start();
+  growth.start();
   const running = started.move();
   let stopped: Promise<void> | undefined;
   return {
     addresses,
+    get setupCode() {
+      return access.setupCode;
+    },
     stop() {
       stopped ??= (async () => {
         stopping = true;
@@ -214,53 +325,4 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       return stopped;
     },
   };
-}
-
-async function defaultStatus(vaults: Vaults): Promise<VaultStatus> {
-  const { status, reason, state } = await vaults.show(DEFAULT_VAULT);
-  if (status) return status;
-  throw new SternwayError("unavailable", `vault ${DEFAULT_VAULT} is ${state}: ${reason ?? "its reason is not known"}`);
-}
-
-function metricsSources(vaults: Vaults, meter: Meter, servers: readonly NbdServer[], spaces: VaultSpaces) {
-  return {
-    volumes: () => {
-      const now = systemClock.wall();
-      return vaults.volumes.list().map((info) => ({
-        name: info.name,
-        sizeBytes: info.sizeBytes,
-        lastLsn: info.lastLsn,
-        lastWriteAgeSeconds: Math.max(0, (now - info.lastWriteAt) / 1e6),
-        attached: info.attached,
-      }));
-    },
-    totals: () => meter.totals(),
-    vaults: () =>
-      vaults.samples().map(({ dir, ...sample }) => {
-        const space = spaces.of(dir);
-        return { ...sample, ...(space === undefined ? {} : { freeBytes: space.freeBytes }) };
-      }),
-    tiers: () => vaults.tierSamples(),
-    nbdSessions: () => servers.reduce((sum, server) => sum + server.connections().length, 0),
-  };
-}
-
-function healthOf(facts: {
-  stopping: boolean;
-  version: string;
-  startedAt: string;
-  spaces: VaultSpaces;
-  catalog: Catalog;
-  vaults: Vaults;
-  received: Received;
-}): Health {
-  const reasons = facts.vaults.troubles();
-  if (facts.spaces.isUnknown) reasons.push("the free space cannot be read");
-  if (facts.spaces.level() === "low") reasons.push("space is low");
-  if (facts.spaces.level() === "critical") reasons.push("space is critical: writes are refused");
-  if (facts.catalog.inMemory) reasons.push("the catalog cannot be kept on disk");
-  if (facts.received.trouble)
-    reasons.push(`what is kept for others cannot be served: ${facts.received.trouble.message}`);
-  const status = facts.stopping ? "stopping" : reasons.length > 0 ? "degraded" : "ok";
-  return { status, version: facts.version, startedAt: facts.startedAt, reasons };
 }

@@ -3,10 +3,13 @@
  *
  *     lock           held while the daemon runs
  *     config.json    optional, written by people
- *     catalog.db     jobs and events; losable
+ *     catalog.db     accounts, what people set up, jobs, events; losable
+ *     audit/         who did what, as a signed chain (audit/audit.ts)
+ *     authority.pem  the appliance's own authority (own-authority.ts)
  *     vaults/NAME/   journal, packs, layers, manifests of each vault: the truth (vault-folders.ts)
  *     vaults.json    which volumes closed vaults hold; losable (known-volumes.ts)
  *     received/NAME/ what is kept for other appliances, with received.json and peer.pem (received.ts)
+ *     scripts/       executables that an administrator placed there, run around bookmarks (automation/script-folder.ts)
  *     control.sock   the API for the CLI, 0600
  *     nbd.sock       blocks for local clients, 0600
  *
@@ -23,13 +26,15 @@ export interface DataDir {
   /** Made when it is opened. */
   vaultsDir: string;
   knownVolumesPath: string;
+  /** Made when it is first needed. */
+  scriptsDir: string;
   controlSocket: string;
   nbdSocket: string;
   lock: FileLock;
 }
 
 /** What may lie in a folder that we have not used before: a fresh file system's own, and what people prepare. */
-const FOREIGN_ALLOWED = new Set(["lost+found", "config.json"]);
+const FOREIGN_ALLOWED = new Set(["lost+found", "config.json", "scripts"]);
 /** A process that listens answers at once; a hung one counts as answering. */
 const ANSWER_WAIT_MS = 1_000;
 /** sun_path holds 108 bytes with the final zero (unix(7)). */
@@ -42,6 +47,7 @@ export function dataPaths(dataDir: string): Omit<DataDir, "lock"> {
     path,
     vaultsDir: `${path}/vaults`,
     knownVolumesPath: `${path}/vaults.json`,
+    scriptsDir: `${path}/scripts`,
     controlSocket: `${path}/control.sock`,
     nbdSocket: `${path}/nbd.sock`,
   };

@@ -28,31 +28,41 @@ export function discreetCatalog(catalog: Catalog, vaultNaming: (word: string) =>
   };
   /** A job is known by its subject: its error may hold a bookmark's name and not the volume's. */
   const vaultOfJob = new Remembered<string>();
+  const inFull = (job: Job): Job => ({
+    ...job,
+    subject: subjects.get(job.id) ?? job.subject,
+    error: errors.get(job.id) ?? job.error,
+  });
   return {
     get inMemory() {
       return catalog.inMemory;
     },
-    startJob(kind, subject) {
+    accounts: catalog.accounts,
+    sessions: catalog.sessions,
+    tokens: catalog.tokens,
+    credentials: catalog.credentials,
+    // Tells volumes by number.
+    signals: catalog.signals,
+    startJob(kind, subject, askedBy) {
       const vault = vaultIn(subject);
-      if (vault === undefined) return catalog.startJob(kind, subject);
-      const id = catalog.startJob(kind, `vault ${vault}`);
+      if (vault === undefined) return catalog.startJob(kind, subject, askedBy);
+      const id = catalog.startJob(kind, `vault ${vault}`, askedBy);
       subjects.set(id, subject);
       vaultOfJob.set(id, vault);
       return id;
     },
     progressJob: (id, progress) => catalog.progressJob(id, progress),
-    finishJob(id, error) {
+    finishJob(id, error, state) {
       if (error === undefined || (vaultOfJob.get(id) ?? vaultIn(error)) === undefined)
-        return catalog.finishJob(id, error);
+        return catalog.finishJob(id, error, state);
       errors.set(id, error);
-      catalog.finishJob(id, "it failed; the vault is encrypted, so the log alone says how");
+      catalog.finishJob(id, "it failed; the vault is encrypted, so the log alone says how", state);
     },
-    jobs: (page) =>
-      catalog.jobs(page).map((job): Job => ({
-        ...job,
-        subject: subjects.get(job.id) ?? job.subject,
-        error: errors.get(job.id) ?? job.error,
-      })),
+    job(id) {
+      const job = catalog.job(id);
+      return job && inFull(job);
+    },
+    jobs: (page) => catalog.jobs(page).map(inFull),
     addEvent(event) {
       const vault = vaultIn(event.subject, event.message);
       if (vault === undefined) return catalog.addEvent(event);
@@ -66,6 +76,20 @@ export function discreetCatalog(catalog: Catalog, vaultNaming: (word: string) =>
       if (kept) events.set(kept.id, { subject, message });
     },
     events: (page) => catalog.events(page).map((event) => ({ ...event, ...events.get(event.id) })),
+    eventsBetween: (range) => {
+      const kept = catalog.eventsBetween(range);
+      return range.asKept ? kept : kept.map((event) => ({ ...event, ...events.get(event.id) }));
+    },
+    jobsBetween: (range) => (range.asKept ? catalog.jobsBetween(range) : catalog.jobsBetween(range).map(inFull)),
+    lastDone: () => catalog.lastDone(),
+    // Who listens carries it out of the house, or back into the file: only what the file may hold.
+    onEvent: (listener) => catalog.onEvent(listener),
+    notify: catalog.notify,
+    growth: catalog.growth,
+    // These refer to volumes without their names.
+    machines: catalog.machines,
+    schedules: catalog.schedules,
+    frozen: catalog.frozen,
     close: () => catalog.close(),
   };
 }

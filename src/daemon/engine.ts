@@ -15,6 +15,7 @@ import type {
 } from "../contract/contract.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics, VaultSample } from "../observe/metrics.ts";
+import type { Signals } from "../signals/signals.ts";
 import type { Volumes } from "../volume/volumes.ts";
 import type { OpenStore } from "../replication/replication.ts";
 import type { EngineTiers } from "./engine-tiers.ts";
@@ -75,6 +76,8 @@ export interface EngineOptions {
   zone: string;
   log: Log;
   metrics: Metrics;
+  /** Watches what volumes' writes are like; absent: nobody does. */
+  signals?: Signals | undefined;
   /** Keeps an event for people; never throws. */
   tell: (event: Omit<CatalogEvent, "id" | "time">) => void;
 }

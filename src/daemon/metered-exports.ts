@@ -25,8 +25,8 @@ export function meterExports(exports: NbdExports, metrics: Metrics, exists: (vol
 
   return {
     exports: {
-      list: () => exports.list(),
-      describe: (name) => exports.describe(name),
+      list: (peer) => exports.list(peer),
+      describe: (name, peer) => exports.describe(name, peer),
       async open(name, peer): Promise<NbdExport> {
         const opened = await exports.open(name, peer);
         const totals = totalsOf(parseExportName(name).volume);

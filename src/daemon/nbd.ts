@@ -1,55 +1,78 @@
 /** NBD listeners of the daemon: addresses from the configuration, TLS from its files, events into the log. */
 import { readFile } from "node:fs/promises";
 import { SternwayError } from "../base/errors.ts";
+import type { AuditFacts, AuditTrail } from "../audit/audit.ts";
 import type { Config, TlsConfig } from "../config/config.ts";
 import {
   startNbdServer,
   type NbdExports,
   type NbdListen,
+  type NbdPeer,
   type NbdServer,
   type NbdServerEvent,
   type NbdServerTls,
 } from "../nbd/server.ts";
 import type { Log } from "../observe/log.ts";
 import { clearStaleSocket } from "./data-dir.ts";
+import { asksForCredential } from "./doors.ts";
+import type { OwnAuthority } from "./own-authority.ts";
 
 /** Requests and unsent answers of all addresses together; each address gets its share, at least 30 MiB with 16 of them. */
 const REQUEST_BYTES_MAX = 512 * 2 ** 20;
 
 /**
  * Starts a server on the socket of the data folder, without TLS (it is a file of 0600), and one on each configured
- * address. On an error those that were started are stopped again.
+ * address. What is open to the network speaks TLS: as configured, or else with the appliance's own authority, and then each client gets at the disks of the machine
+ * for which its certificate was made. On an error those that were started are stopped again.
  */
 export async function startNbdServers(options: {
   ownSocket: string;
   config: Config["nbd"];
   exports: NbdExports;
+  /** The same, for clients with certificates of the appliance's own authority. */
+  granted: NbdExports;
+  /** Undefined: it is damaged, and what needs it stays closed. */
+  authority: () => Promise<OwnAuthority | undefined>;
+  audit: Pick<AuditTrail, "append">;
   log: Log;
 }): Promise<NbdServer[]> {
   const { ownSocket, config, exports, log } = options;
   const tls = config.tls && (await readTls(config.tls));
   const serverBytesMax = Math.floor(REQUEST_BYTES_MAX / (config.listen.length + 1));
   const servers: NbdServer[] = [];
-  const start = async (listen: NbdListen, useTls: boolean): Promise<void> => {
+  const start = async (listen: NbdListen, door: { exports: NbdExports; tls?: NbdServerTls }): Promise<void> => {
     if (listen.kind === "unix") await clearStaleSocket(listen.path);
     servers.push(
       startNbdServer({
         listen,
-        exports,
-        log: (event) => logNbdEvent(log, event),
+        ...door,
+        log(event) {
+          logNbdEvent(log, event);
+          auditNbdEvent(options.audit, event);
+        },
         limits: { sessionsMax: config.sessionsMax, serverBytesMax },
-        ...(useTls && tls ? { tls } : {}),
       }),
     );
   };
   try {
-    await start({ kind: "unix", path: ownSocket, mode: 0o600 }, false);
-    for (const listen of config.listen) await start(listen, true);
+    await start({ kind: "unix", path: ownSocket, mode: 0o600 }, { exports });
+    for (const listen of config.listen) {
+      if (tls || !asksForCredential(listen, config)) {
+        await start(listen, tls ? { exports, tls } : { exports });
+        continue;
+      }
+      const authority = await options.authority();
+      if (authority) await start(listen, { exports: options.granted, tls: ownTls(authority) });
+    }
     return servers;
   } catch (error) {
     await Promise.allSettled(servers.map((server) => server.stop({ graceMs: 0 })));
     throw error;
   }
+}
+
+function ownTls(authority: OwnAuthority): NbdServerTls {
+  return { ...authority.server(), ca: authority.certificatePem, required: true, clientCertificate: true };
 }
 
 async function readTls(config: TlsConfig): Promise<NbdServerTls> {
@@ -92,6 +115,29 @@ function logNbdEvent(log: Log, event: NbdServerEvent): void {
       break;
     }
   }
+}
+
+/** Who attaches to a disk or reads its past. */
+function auditNbdEvent(audit: Pick<AuditTrail, "append">, event: NbdServerEvent): void {
+  if (event.kind === "opened") {
+    const { peer, exportName, readOnly } = event;
+    void audit.append({ ...attaching(peer, exportName), result: "done", detail: { readOnly } });
+  } else if (event.kind === "refused") {
+    void audit.append({ ...attaching(event.peer, "-"), result: "refused", detail: { reason: event.reason } });
+  }
+}
+
+/** What the audit says of an opening, whoever lets it or not. */
+export function attaching(peer: NbdPeer, exportName: string): Omit<AuditFacts, "result"> {
+  const isHere = peer.address.startsWith("unix:");
+  return {
+    who: peer.tlsSubject?.replace(/^CN=/, "") ?? "-",
+    role: "-",
+    by: peer.tlsSubject === undefined ? (isHere ? "socket" : "-") : "certificate",
+    from: isHere ? "" : peer.address,
+    action: "nbd-attach",
+    subject: exportName,
+  };
 }
 
 /** An address as people write it. */

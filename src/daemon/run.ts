@@ -18,8 +18,8 @@ export interface RunOptions {
   openEngine: OpenEngine;
   /** Asks whoever started it for a vault's passphrase; absent where nobody can be asked. */
   askPassphrase?: AskPassphrase | undefined;
-  /** Called once it serves. */
-  onReady?: (addresses: Daemon["addresses"]) => void;
+  /** Called once it serves. @param setupCode - what the first set-up needs, while there is no account */
+  onReady?: (addresses: Daemon["addresses"], setupCode: string | undefined) => void;
 }
 
 /**
@@ -55,7 +55,7 @@ export async function runDaemon(options: RunOptions): Promise<void> {
       keyAtStart: startKeys(config.vaults, environment),
       askAtStart: options.askPassphrase,
     });
-    options.onReady?.(daemon.addresses);
+    options.onReady?.(daemon.addresses, daemon.setupCode);
     log.debug({ signal: await asked.promise }, "a signal asked to stop");
     const from = systemClock.monotonic();
     await daemon.stop();

@@ -72,15 +72,15 @@ export async function watchSpace(options: {
       tell({
         level: "alert",
         kind: "space-critical",
-        subject: "store",
+        subject: dir,
         message: `${free}; ${reserve}: writes are refused until space returns`,
       });
     } else if (now === "low") {
       log.warn({ freeBytes, reserveBytes }, "space is low");
-      tell({ level: "warning", kind: "space-low", subject: "store", message: `${free}; ${reserve}: add space soon` });
+      tell({ level: "warning", kind: "space-low", subject: dir, message: `${free}; ${reserve}: add space soon` });
     } else {
       log.info({ freeBytes, reserveBytes }, "space is back");
-      tell({ level: "info", kind: "space-back", subject: "store", message: free });
+      tell({ level: "info", kind: "space-back", subject: dir, message: free });
     }
   }
 

@@ -13,7 +13,7 @@ import type { VaultSlot } from "./vault-slot.ts";
 
 export interface OpeningOptions extends Pick<
   EngineOptions,
-  "disk" | "clock" | "random" | "storage" | "scrub" | "openStore" | "zone" | "log" | "metrics" | "tell"
+  "disk" | "clock" | "random" | "storage" | "scrub" | "openStore" | "zone" | "log" | "metrics" | "signals" | "tell"
 > {
   openEngine: OpenEngine;
 }
@@ -30,7 +30,7 @@ export async function openSlot(
   key: VaultKey | undefined,
   make: boolean,
 ): Promise<void> {
-  const { disk, clock, random, storage, scrub, openStore, zone, log, metrics, tell, openEngine } = options;
+  const { disk, clock, random, storage, scrub, openStore, zone, log, metrics, signals, tell, openEngine } = options;
   if (!make && !holdsVault(slot.dir)) {
     // Not touched, not even by a lock: it may be where a disk is to be mounted.
     throw new SternwayError("not_found", `${slot.dir} holds no vault; is its disk mounted?`, { path: slot.dir });
@@ -54,6 +54,7 @@ export async function openSlot(
     zone,
     log: log.child({ vault: slot.name }),
     metrics,
+    signals,
     tell,
   });
   undo.defer(() => engine.stop());

@@ -68,8 +68,8 @@ export class VaultTiers implements TierAdmin {
   }
 
   async takeOver(vault: string, key: VaultKey | undefined): Promise<WireVault> {
+    const { settings } = await this.origin(vault);
     return await this.options.reopen(vault, key, async (dir) => {
-      const { settings } = await this.origin(vault, dir);
       await this.withStore(settings, async (store) => {
         await becomeWriter(this.arrival(dir), store);
       });
@@ -77,17 +77,19 @@ export class VaultTiers implements TierAdmin {
   }
 
   async refresh(vault: string, key: VaultKey | undefined): Promise<WireVault> {
+    const { settings } = await this.origin(vault);
     return await this.options.reopen(vault, key, async (dir) => {
-      const { settings } = await this.origin(vault, dir);
       await this.withStore(settings, async (store) => {
         await refreshReader(this.arrival(dir), store);
       });
     });
   }
 
-  /** The tier that a vault was opened from. @throws conflict: it was not, or it is written to here */
-  private async origin(vault: string, dir: string): Promise<{ settings: TierSettings }> {
-    const { role, overtaken, tiers } = await readLedger(this.options.disk, dir);
+  /** The tier that a vault was opened from; asked before the vault is closed, which takes its disks away. @throws conflict: it was not, or it is written to here */
+  private async origin(vault: string): Promise<{ settings: TierSettings }> {
+    const slot = this.options.slot(vault);
+    if (!slot.engine) throw slot.closedError();
+    const { role, overtaken, tiers } = await readLedger(this.options.disk, slot.dir);
     // Whoever was overtaken may take over again, from where the other one wrote to.
     const from = overtaken ? tiers.find(({ settings }) => settings.name === overtaken.tier) : tiers[0];
     if ((role === "reader" || overtaken) && from) return from;

@@ -293,6 +293,8 @@ export class Vaults implements VaultAdmin {
   ): Promise<WireVault> {
     const slot = this.slot(name);
     if (!slot.engine) throw slot.closedError();
+    if (key && slot.encrypted !== true)
+      throw new SternwayError("invalid", `vault ${name} is not encrypted: leave the key out`, { vault: name });
     const given = key ?? this.options.keyAtStart?.(name);
     // Before anything is changed: opening it again must not fail for that.
     if (slot.encrypted === true) await this.checkKey(slot.dir, given);

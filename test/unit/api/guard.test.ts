@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { refuse } from "../../../src/api/guard.ts";
-import { openApiFixture } from "../../support/api-fixture.ts";
+import { CONTROL, LOOPBACK, openApiFixture } from "../../support/api-fixture.ts";
 
 describe("refuse()", () => {
   for (const host of ["127.0.0.1:7480", "localhost", "localhost:1", "LOCALHOST:80", "[::1]:7480", "127.8.9.1"]) {
@@ -32,6 +32,12 @@ describe("refuse()", () => {
       expect(refuse("GET", new Headers({ host, origin }))).toBeUndefined();
     });
   }
+  test("takes any host over TLS, where the certificate vouches for it, and pages of the same origin alone", () => {
+    expect(
+      refuse("POST", new Headers({ host: "backup.example:7480", origin: "https://backup.example:7480" }), true),
+    ).toBe(undefined);
+    expect(refuse("POST", new Headers({ host, origin: `http://${host}` }), true)?.kind).toBe("denied");
+  });
   test("refuses a change that the browser calls cross-site", () => {
     expect(refuse("DELETE", new Headers({ host, "sec-fetch-site": "cross-site" }))?.kind).toBe("denied");
   });
@@ -41,9 +47,9 @@ test("the guard stands before every route on TCP, and not on the control socket"
   using fixture = await openApiFixture();
   for (const path of ["/v1/volumes", "/healthz", "/metrics", "/openapi.json", "/nothing"]) {
     const request = new Request(`http://localhost${path}`, { headers: { host: "evil.example" } });
-    const refused = await fixture.answer(request, "tcp");
+    const refused = await fixture.answer(request, LOOPBACK);
     expect(refused.status).toBe(403);
     expect(await refused.json()).toMatchObject({ kind: "denied" });
-    expect((await fixture.answer(request, "control")).status).not.toBe(403);
+    expect((await fixture.answer(request, CONTROL)).status).not.toBe(403);
   }
 });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
-import { listenHttp, type HttpListener } from "../../../src/api/app.ts";
+import { listenHttp, type Answer, type HttpListener } from "../../../src/api/app.ts";
 import { openApiFixture, type ApiFixture } from "../../support/api-fixture.ts";
 
 const SIZE = 64 * 2 ** 20;
@@ -9,6 +9,8 @@ let fixture: ApiFixture;
 let listener: HttpListener;
 let base: string;
 let port: number;
+/** What this is about is below the API: who asks is taken for root. */
+const answer: Answer = (request, env) => fixture.answer(request, { ...env, via: "control" });
 
 beforeAll(async () => {
   fixture = await openApiFixture();
@@ -16,7 +18,7 @@ beforeAll(async () => {
   const live = await fixture.volumes.openLive("big");
   await live.write(0, new Uint8Array(8 * 2 ** 20).fill(9), false);
   await live.close();
-  listener = await listenHttp({ kind: "tcp", host: "127.0.0.1", port: 0 }, fixture.answer, fixture.context.log);
+  listener = await listenHttp({ kind: "tcp", host: "127.0.0.1", port: 0 }, answer, fixture.context.log);
   port = listener.address.kind === "tcp" ? listener.address.port : 0;
   base = `http://127.0.0.1:${port}`;
 });
@@ -132,6 +134,40 @@ describe("listenHttp()", () => {
       if (got !== "") expect(got).toMatch(/^HTTP\/1\.1 4\d\d/);
     }
     expect((await fetch(`${base}/healthz`)).status).toBe(200);
+  });
+
+  test("keeps so many connections of one address, and takes the next when one has ended", async () => {
+    const limits = { total: 9, perAddress: 2 };
+    const limited = await listenHttp(
+      { kind: "tcp", host: "127.0.0.1", port: 0 },
+      answer,
+      fixture.context.log,
+      undefined,
+      limits,
+    );
+    const at = limited.address.kind === "tcp" ? limited.address.port : 0;
+    const open = (): { socket: Socket; told: Promise<string> } => {
+      const socket = connect(at, "127.0.0.1", () => socket.write("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+      const told = new Promise<string>((resolve) => {
+        socket.on("data", (part) => resolve(part.toString("latin1").slice(0, 12)));
+        socket.on("close", () => resolve("closed"));
+        socket.on("error", () => resolve("closed"));
+      });
+      return { socket, told };
+    };
+    const first = open();
+    expect(await first.told).toBe("HTTP/1.1 200");
+    const second = open();
+    expect(await second.told).toBe("HTTP/1.1 200");
+    expect(await open().told).toBe("closed");
+    first.socket.destroy();
+    // The server hears of the end when it hears of it.
+    for (let told = "closed", tries = 0; told === "closed"; tries++) {
+      expect(tries).toBeLessThan(1_000);
+      told = await open().told;
+    }
+    second.socket.destroy();
+    await limited.stop(10);
   });
 
   test("is unavailable with the address when the port is taken", async () => {

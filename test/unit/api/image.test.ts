@@ -77,6 +77,22 @@ describe("GET image", () => {
     }
   });
 
+  test("answers the edges of the smallest volume", async () => {
+    await fixture.volumes.create("small", 512);
+    const ask = async (range: string): Promise<[number, string | null, number]> => {
+      const response = await fixture.ask("/v1/volumes/small/image", { headers: { range } });
+      const { length } = await response.bytes();
+      return [response.status, response.headers.get("content-range"), response.status === 416 ? 0 : length];
+    };
+    expect(await ask("bytes=511-")).toEqual([206, "bytes 511-511/512", 1]);
+    expect(await ask("bytes=0-511")).toEqual([206, "bytes 0-511/512", 512]);
+    expect(await ask("bytes=0-512")).toEqual([206, "bytes 0-511/512", 512]);
+    expect(await ask("bytes=512-")).toEqual([416, "bytes */512", 0]);
+    expect(await ask("bytes=512-511")).toEqual([200, null, 512]);
+    expect(await ask("bytes=-513")).toEqual([206, "bytes 0-511/512", 512]);
+    await fixture.volumes.delete("small", { force: true });
+  });
+
   test("answers several ranges with the whole", async () => {
     const response = await fixture.ask(path, { headers: { range: "bytes=0-1,5-6" } });
     expect(response.status).toBe(200);
@@ -94,7 +110,19 @@ describe("GET image", () => {
     expect(await ask({ "if-range": "Fri, 20 Nov 2026 12:00:00 GMT" })).toBe(200);
     expect(await ask({ "if-none-match": `"x", W/${etag}` })).toBe(304);
     expect(await ask({ "if-none-match": '"lsn-1"' })).toBe(206);
+    expect(await ask({ "if-range": `W/${etag}` })).toBe(200);
+    expect(await ask({ "if-range": `${etag}, "x"` })).toBe(200);
+    expect(await ask({ "if-none-match": "*" })).toBe(304);
     expect(await ask({ "if-match": '"lsn-1"' })).toBe(412);
+    expect(await ask({ "if-match": `W/${etag}` })).toBe(412);
+    expect(await ask({ "if-match": `"x", ${etag}` })).toBe(206);
+    expect(await ask({ "if-match": "*" })).toBe(206);
+    // If-Match is looked at first (13.2.2).
+    expect(await ask({ "if-match": '"lsn-1"', "if-none-match": etag })).toBe(412);
+    // A range past the end counts only where the range does.
+    expect(await ask({ range: `bytes=${SIZE}-`, "if-range": '"lsn-1"' })).toBe(200);
+    expect(await ask({ range: `bytes=${SIZE}-`, "if-none-match": etag })).toBe(304);
+    expect(await ask({ range: `bytes=${SIZE}-`, "if-range": etag })).toBe(416);
     expect(await ask({ "if-match": etag })).toBe(206);
   });
 

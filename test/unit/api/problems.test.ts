@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { SternwayError } from "../../../src/base/errors.ts";
 import { PROBLEM_TYPE, problemSchema, routes, type Problem } from "../../../src/contract/contract.ts";
 import { openApiFixture, type ApiFixture } from "../../support/api-fixture.ts";
+import { jobEvents } from "../../support/job-events.ts";
 
 let fixture: ApiFixture;
 beforeAll(async () => {
@@ -32,7 +33,9 @@ describe("a bad request is refused with the field and the rule", () => {
     ["bad name in the path", "/v1/volumes/-x", undefined, 400, /path field name .*starting with a letter/],
     ["percent rubbish in the path", "/v1/volumes/%zz", undefined, 400, /path field name/],
     ["encoded slash", "/v1/volumes/a%2Fb", undefined, 400, /path field name/],
-    ["unknown query", "/v1/volumes?limit=3", undefined, 400, /[Uu]nrecognized key.*limit/],
+    ["unknown query", "/v1/volumes?size=3", undefined, 400, /[Uu]nrecognized key.*size/],
+    ["limit of a page", "/v1/volumes?limit=1001", undefined, 400, /1000/],
+    ["no place of a page", "/v1/volumes/web1/bookmarks?after=x", undefined, 400, /next/],
     ["query twice", "/v1/volumes/web1/moment?at=now&at=now", undefined, 400, /query field at/],
     ["missing query", "/v1/volumes/web1/moment", undefined, 400, /query field at/],
     ["no moment", "/v1/volumes/web1/moment?at=yesterday", undefined, 400, /yesterday.*lsn/],
@@ -165,20 +168,18 @@ describe("errors of the engine", () => {
     expect(failing.logged.join("")).toContain("secret detail");
   });
 
-  test("in the middle of a stream become its last line", async () => {
+  test("in the middle of a job become its last line", async () => {
     using failing = await openApiFixture({
       async *check() {
         yield { line: "progress", what: "packs", done: 1, total: 2 };
         throw new SternwayError("corrupt", "manifest 7 is damaged", { manifest: 7 });
       },
     });
-    const response = await failing.ask("/v1/check", json("POST", {}));
-    expect(response.status).toBe(200);
-    const lines = (await response.text())
-      .trimEnd()
-      .split("\n")
-      .map((line) => JSON.parse(line));
-    expect(lines.at(-1)).toMatchObject({ line: "failed", problem: { kind: "corrupt", facts: { manifest: 7 } } });
+    const { events } = await jobEvents(failing, await failing.ask("/v1/check", json("POST", {})));
+    expect(events.at(-2)?.data).toMatchObject({
+      line: "failed",
+      problem: { kind: "corrupt", facts: { manifest: 7 } },
+    });
     expect(failing.context.catalog.jobs({ limit: 1 })[0]).toMatchObject({
       state: "failed",
       error: "manifest 7 is damaged",

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { openApiFixture, type ApiFixture } from "../../support/api-fixture.ts";
+import { jobEvents } from "../../support/job-events.ts";
 
 const HOUR = 3600;
 
@@ -91,13 +92,9 @@ test("holds are made, listed and released", async () => {
   expect((await fixture.ask("/v1/volumes/web1/holds/case", { method: "DELETE" })).status).toBe(404);
 });
 
-test("POST /v1/gc streams what is done and is kept as a job", async () => {
+test("POST /v1/gc is a job whose lines tell what is done", async () => {
   using fixture = await openApiFixture();
-  const response = await fixture.ask("/v1/gc", send("POST", {}));
-  const lines = (await response.text())
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line) as { line: string });
-  expect(lines.map((each) => each.line)).toEqual(["progress", "collected", "end"]);
+  const { lines } = await jobEvents(fixture, await fixture.ask("/v1/gc", send("POST", {})));
+  expect(lines).toEqual(["progress", "collected", "end"]);
   expect(fixture.context.catalog.jobs({ limit: 1 })).toMatchObject([{ kind: "gc", state: "done" }]);
 });

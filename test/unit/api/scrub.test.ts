@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { SternwayError } from "../../../src/base/errors.ts";
 import type { ScrubAdmin } from "../../../src/api/app.ts";
 import { openApiFixture } from "../../support/api-fixture.ts";
+import { jobEvents } from "../../support/job-events.ts";
 
 const post = (body: object): RequestInit => ({
   method: "POST",
@@ -20,7 +21,7 @@ test("GET /v1/scrub tells how the scrub stands", async () => {
   expect(await response.json()).toEqual({ cycleDays: 30, vaults: [] });
 });
 
-test("POST /v1/scrub streams its lines, and keeps a job that fails when something stays damaged", async () => {
+test("POST /v1/scrub is a job that fails when something stays damaged", async () => {
   const asked: object[] = [];
   using api = await openApiFixture({
     scrub: scrubbing(async function* (request) {
@@ -30,10 +31,8 @@ test("POST /v1/scrub streams its lines, and keeps a job that fails when somethin
       yield { line: "end", objects: 2, bytes: 8192, findings: 1, restored: 2, damaged: 1 };
     }),
   });
-  const response = await api.ask("/v1/scrub", post({ full: true }));
-  expect(response.status).toBe(200);
-  const lines = (await response.text()).trimEnd().split("\n");
-  expect(lines.map((line) => (JSON.parse(line) as { line: string }).line)).toEqual(["progress", "repair", "end"]);
+  const { lines } = await jobEvents(api, await api.ask("/v1/scrub", post({ full: true })));
+  expect(lines).toEqual(["progress", "repair", "end"]);
   expect(asked).toEqual([{ full: true }]);
   expect(api.context.catalog.jobs({ limit: 1 })[0]).toMatchObject({ kind: "scrub", state: "failed", subject: "vault" });
 });

@@ -3,7 +3,7 @@ import { createClient } from "../../../src/contract/client.ts";
 import { listenHttp, type VaultAdmin } from "../../../src/api/app.ts";
 import { SternwayError } from "../../../src/base/errors.ts";
 import type { VaultKey, WireVault } from "../../../src/contract/contract.ts";
-import { openApiFixture, type ApiFixture } from "../../support/api-fixture.ts";
+import { LOOPBACK, openApiFixture } from "../../support/api-fixture.ts";
 
 /** An admin that writes down what it is asked. */
 function recorder(): VaultAdmin & { asked: unknown[][] } {
@@ -36,14 +36,13 @@ function recorder(): VaultAdmin & { asked: unknown[][] } {
   };
 }
 
+const HEADERS = { "content-type": "application/json", host: "127.0.0.1" };
+
 const post = (body: unknown): RequestInit => ({
   method: "POST",
-  headers: { "content-type": "application/json", host: "127.0.0.1" },
+  headers: HEADERS,
   body: JSON.stringify(body),
 });
-
-const overTcp = (fixture: ApiFixture, path: string, init: RequestInit): Promise<Response> =>
-  fixture.answer(new Request(`http://127.0.0.1${path}`, init), "tcp");
 
 test("the client makes, lists, locks, unlocks and forgets vaults, and the catalog keeps what happened", async () => {
   const vaults = recorder();
@@ -77,18 +76,25 @@ test("the client makes, lists, locks, unlocks and forgets vaults, and the catalo
   }
 });
 
-test("keys, locking and unlocking are refused over TCP; a vault without encryption may be made there", async () => {
+test("vaults are made, locked, unlocked and deleted by administrators alone", async () => {
   const vaults = recorder();
   using fixture = await openApiFixture({ vaults });
-  const refused: [string, RequestInit][] = [
+  const requests: [string, RequestInit][] = [
     ["/v1/vaults", post({ name: "x", encrypt: { passphrase: "p" } })],
     ["/v1/vaults/x/lock", post({})],
     ["/v1/vaults/x/unlock", post({ key: { keyFile: "/k" } })],
-    ["/v1/vaults/x", { method: "DELETE", headers: { host: "127.0.0.1" } }],
+    ["/v1/vaults/x", { method: "DELETE" }],
   ];
-  for (const [path, init] of refused) expect((await overTcp(fixture, path, init)).status).toBe(403);
+  for (const [path, init] of requests) {
+    expect(
+      (await fixture.answer(new Request(`http://127.0.0.1${path}`, { ...init, headers: HEADERS }), LOOPBACK)).status,
+    ).toBe(401);
+    for (const role of ["operator", "self-service", "auditor"] as const)
+      expect((await fixture.askAs({ role }, path, init)).status).toBe(403);
+  }
   expect(vaults.asked).toEqual([]);
-  expect((await overTcp(fixture, "/v1/vaults", post({ name: "x" }))).status).toBe(201);
+  for (const [path, init] of requests)
+    expect((await fixture.askAs({ role: "administrator" }, path, init)).status).toBeLessThan(300);
 });
 
 test("a key of both kinds, of none, or of a relative path is refused without repeating it", async () => {

@@ -168,6 +168,35 @@ describe("sternway check", () => {
   });
 });
 
+describe("sternway jobs", () => {
+  test("shows one, cancels one, and says who asked", async () => {
+    await using fixture = await openCliFixture({
+      async *check(_request, signal) {
+        yield { line: "progress", what: "packs", done: 1, total: 4 };
+        await new Promise<void>((resolve) => {
+          signal.addEventListener("abort", () => resolve(), { once: true });
+        });
+      },
+    });
+    const checking = fixture.run("check");
+    let shown = await fixture.run("jobs", "show", "1");
+    while (shown.code !== 0) shown = await fixture.run("jobs", "show", "1");
+    expect(shown.out).toMatch(/^what +check$/m);
+    expect(shown.out).toMatch(/^by +root$/m);
+    expect(await fixture.run("jobs", "cancel", "1")).toMatchObject({
+      code: 0,
+      out: "job 1 (check of all vaults) stops\n",
+    });
+    const { code, err } = await checking;
+    expect([code, err]).toEqual([4, expect.stringContaining("job 1 was cancelled: at the request of root")]);
+    expect((await fixture.run("jobs")).out).toContain("cancelled: at the request of root");
+    expect(JSON.parse((await fixture.run("jobs", "show", "1", "--json")).out)).toMatchObject({ state: "cancelled" });
+    expect((await fixture.run("jobs", "cancel", "1")).code).toBe(4);
+    expect((await fixture.run("jobs", "show", "2")).code).toBe(3);
+    expect((await fixture.run("jobs", "show", "x")).err).toContain("whole number");
+  });
+});
+
 describe("sternway status, disks, jobs", () => {
   test("print what the appliance tells", async () => {
     await using fixture = await openCliFixture();

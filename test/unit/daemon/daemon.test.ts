@@ -64,10 +64,19 @@ const engineOn = (held: FakeVolumes): Engine => ({
   stop: async () => void engineStops++,
 });
 
-async function start(flags: ConfigFlags = { http: "127.0.0.1:0" }, engine = openEngine): Promise<Daemon> {
+async function start(
+  flags: ConfigFlags = { http: "127.0.0.1:0" },
+  engine = openEngine,
+  fileText?: string,
+): Promise<Daemon> {
   const daemon = await startDaemon({
     dataDir: dir,
-    config: resolveConfig({ filePath: "config.json", environment: {}, flags }),
+    config: resolveConfig({
+      filePath: "config.json",
+      environment: {},
+      flags,
+      ...(fileText !== undefined && { fileText }),
+    }),
     log: createLog({ level: "debug", format: "json", write: (line) => void logged.push(line) }),
     version: "1.2.3",
     openEngine: engine,
@@ -97,17 +106,18 @@ describe("startDaemon()", () => {
     const control = createClient({ socketPath: addresses.control });
     await control.createVolume("web1", 2 ** 20);
     const tcp = createClient({ baseUrl: addresses.http! });
-    expect((await tcp.volumes()).map((volume) => volume.name)).toEqual(["web1"]);
+    await expect(tcp.volumes()).rejects.toMatchObject({ kind: "denied", facts: { status: 401 } });
+    expect((await control.volumes()).map((volume) => volume.name)).toEqual(["web1"]);
     expect(await greeting(join(dir, "nbd.sock"))).toBe("NBDMAGIC");
     expect(addresses.nbd).toEqual([`unix:${join(dir, "nbd.sock")}`]);
     expect(await tcp.health()).toMatchObject({ status: "ok", version: "1.2.3", reasons: [] });
-    const vault = await tcp.vault();
+    const vault = await control.vault();
     expect(vault).toMatchObject({ id: "feed", volumeCount: 1 });
     expect(vault.totalBytes).toBeGreaterThan(0);
-    const metrics = await tcp.metrics();
+    const metrics = await control.metrics();
     expect(metrics).toContain('sternway_packs{vault="default"} 3');
     expect(metrics).toContain('sternway_volume_size_bytes{volume="web1"} 1048576');
-    expect((await tcp.events()).events.map((event) => event.kind)).toEqual(["volume-created", "started"]);
+    expect((await control.events()).events.map((event) => event.kind)).toEqual(["volume-created", "started"]);
   });
 
   test("is degraded, with the reason, while the engine is in trouble", async () => {
@@ -115,6 +125,18 @@ describe("startDaemon()", () => {
     trouble = "the vault is read-only: damage";
     const health = await createClient({ socketPath: addresses.control }).health();
     expect(health).toMatchObject({ status: "degraded", reasons: [trouble] });
+  });
+
+  test("serves through its other doors when its own authority is damaged, and says which stay closed", async () => {
+    await (await start()).stop();
+    writeFileSync(join(dir, "authority.pem"), "nonsense");
+    const config = '{"http":{"tls":"own"},"nbd":{"listen":["127.0.0.1:0"],"credentials":"always"}}';
+    const { addresses } = await start({ http: "127.0.0.1:0" }, openEngine, config);
+    expect(addresses.http).toBeUndefined();
+    expect(addresses.nbd).toEqual([`unix:${join(dir, "nbd.sock")}`]);
+    const { status, reasons } = await createClient({ socketPath: addresses.control }).health();
+    expect(status).toBe("degraded");
+    expect(reasons.join("; ")).toMatch(/NBD over the network stays closed.*HTTP over the network stays closed/);
   });
 
   test("lists the machine's disks and the space of the store", async () => {
@@ -247,10 +269,10 @@ describe("runDaemon()", () => {
   });
 
   test("refuses a wrong configuration before it touches anything", async () => {
-    const options = { dataDir: dir, flags: { http: "0.0.0.0:1" }, environment: {}, version: "1", openEngine };
+    const options = { dataDir: dir, flags: { http: "127.0.0.1" }, environment: {}, version: "1", openEngine };
     await expect(runDaemon(options)).rejects.toMatchObject({
       kind: "invalid",
-      message: expect.stringContaining("loopback"),
+      message: expect.stringContaining("HOST:PORT"),
     });
     expect(existsSync(dir)).toBe(false);
   });

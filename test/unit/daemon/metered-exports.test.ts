@@ -14,7 +14,7 @@ test("meterExports() counts what clients of live and past exports do, per volume
   await volumes.create("web1", 2 ** 20);
   const exists = (name: string): boolean => volumes.list().some((info) => info.name === name);
   const meter = meterExports(combineExports(liveExports(volumes), pastExports(volumes)), createMetrics(), exists);
-  expect((await meter.exports.list()).map((each) => each.name)).toEqual(["web1"]);
+  expect((await meter.exports.list(peer)).map((each) => each.name)).toEqual(["web1"]);
   const live = await meter.exports.open("web1", peer);
   if (live.readOnly) throw new Error("the live export is writable");
   // Done at once: no promise, so that the answering path stays synchronous.

@@ -459,6 +459,17 @@ describe("Vaults", () => {
     expect(await states(second)).toEqual(["default writable"]);
   });
 
+  test("refresh() and takeOver() of a vault that is written to here are refused before anything is closed", async () => {
+    const vaults = await open();
+    await vaults.create("pay", undefined);
+    for (const key of [undefined, { passphrase: "whatever it is" }]) {
+      await expect(vaults.tiers.refresh("pay", key)).rejects.toMatchObject({ kind: "conflict" });
+      await expect(vaults.tiers.takeOver("pay", key)).rejects.toMatchObject({ kind: "conflict" });
+    }
+    expect((await vaults.show("pay")).state).toBe("writable");
+    expect(opened.filter(({ name }) => name === "pay")).toHaveLength(1);
+  });
+
   test("check() goes through the open vaults, warns of the closed ones, sums up once, and runs once at a time", async () => {
     const vaults = await open();
     await vaults.create("b", undefined);

@@ -53,14 +53,14 @@ describe("combineExports()", () => {
   test("lists live volumes and bookmarks", async () => {
     const { volumes, exports } = await setUp();
     await volumes.bookmark("web1", "first", { kind: "now" }, "by hand");
-    const names = (await exports.list()).map((each) => each.name);
+    const names = (await exports.list(PEER)).map((each) => each.name);
     expect(names).toEqual(["web1", "web2", "web1@bookmark:first"]);
   });
 
   test("describes without attaching or leaving a device open", async () => {
     const { volumes, exports } = await setUp();
-    expect(await exports.describe("web2")).toMatchObject({ sizeBytes: 2 << 20, readOnly: false });
-    expect(await exports.describe("web2@now")).toMatchObject({ sizeBytes: 2 << 20, readOnly: true });
+    expect(await exports.describe("web2", PEER)).toMatchObject({ sizeBytes: 2 << 20, readOnly: false });
+    expect(await exports.describe("web2@now", PEER)).toMatchObject({ sizeBytes: 2 << 20, readOnly: true });
     expect(volumes.openCount()).toBe(0);
     expect(volumes.get("web2").attached).toBe(0);
   });
@@ -69,7 +69,7 @@ describe("combineExports()", () => {
     const { exports } = await setUp();
     const expected = { kind: "not_found", message: expect.stringContaining("web1, web2") };
     await expect(exports.open("web3", PEER)).rejects.toMatchObject(expected);
-    await expect(exports.describe("web3")).rejects.toMatchObject(expected);
+    await expect(exports.describe("web3", PEER)).rejects.toMatchObject(expected);
     await expect(exports.open("web3@-15m", PEER)).rejects.toMatchObject(expected);
   });
 

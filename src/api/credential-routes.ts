@@ -1,0 +1,79 @@
+/** Routes of the credentials with which machines' disks are reached through the block door. */
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import { SternwayError } from "../base/errors.ts";
+import { formatTime, micros } from "../base/units.ts";
+import type { Credential } from "../catalog/catalog.ts";
+import { CREDENTIAL_DAYS_DEFAULT, type WireCredential } from "../contract/credentials.ts";
+import { routes } from "../contract/contract.ts";
+import { ROLE_RIGHTS } from "../contract/rights.ts";
+import type { ApiContext, ApiEnv } from "./appliance.ts";
+import { recordEvent } from "./record.ts";
+
+const DAY_MICROS = 86_400_000_000;
+/** A machine with more clients than this is none. */
+const CREDENTIALS_MAX = 64;
+
+/** Makes certificates for clients and ends their connections. */
+export interface CredentialMaker {
+  /** @param days - how long it holds */
+  make(
+    name: string,
+    days: number,
+  ): Promise<{ certificatePem: string; keyPem: string; authorityPem: string; fingerprint: string }>;
+  /** Ends the connections of those that hold no more. */
+  revoke(fingerprint: string): void;
+}
+
+export function registerCredentialRoutes(app: OpenAPIHono<ApiEnv>, context: ApiContext): void {
+  const { catalog } = context;
+  const { machines } = context.automation;
+
+  app.openapi(routes.listCredentials, (c) => {
+    const { name } = c.req.valid("param");
+    machines.get(name);
+    return c.json({ credentials: catalog.credentials.ofMachine(name).map(wireCredential) }, 200);
+  });
+
+  app.openapi(routes.createCredential, async (c) => {
+    const { name: machine } = c.req.valid("param");
+    const { name, readOnly = true, days = CREDENTIAL_DAYS_DEFAULT } = c.req.valid("json");
+    const principal = c.get("principal")!;
+    if (!readOnly && !ROLE_RIGHTS[principal.role].includes("administer")) {
+      throw new SternwayError("denied", "a credential that may write is made by administrators alone", { readOnly });
+    }
+    machines.get(machine);
+    if (catalog.credentials.ofMachine(machine).length >= CREDENTIALS_MAX) {
+      throw new SternwayError("conflict", `${machine} has ${CREDENTIALS_MAX} credentials: take some back first`);
+    }
+    const { fingerprint, ...pems } = await context.credentials.make(`${machine}: ${name}`, days);
+    const now = context.now();
+    const made = catalog.credentials.add({
+      machine,
+      name,
+      fingerprint,
+      readOnly,
+      createdBy: principal.name,
+      createdAt: micros(now),
+      expiresAt: micros(now + days * DAY_MICROS),
+    });
+    const may = readOnly ? "read the past of" : "read and write";
+    const message = `${principal.name} made the credential ${name}, which may ${may} the disks of ${machine}`;
+    recordEvent(context, { level: "info", kind: "credential-made", subject: machine, message });
+    return c.json({ ...wireCredential(made), ...pems }, 201);
+  });
+
+  app.openapi(routes.deleteCredential, (c) => {
+    const { name: machine, id } = c.req.valid("param");
+    const found = catalog.credentials.ofMachine(machine).find((each) => each.id === id);
+    if (!found) throw new SternwayError("not_found", `${machine} has no credential ${id}`);
+    catalog.credentials.remove(machine, id);
+    context.credentials.revoke(found.fingerprint);
+    const message = `the credential ${found.name} of ${machine} was taken back`;
+    recordEvent(context, { level: "info", kind: "credential-removed", subject: machine, message });
+    return c.body(null, 204);
+  });
+}
+
+function wireCredential({ machine: _machine, createdAt, expiresAt, ...rest }: Credential): WireCredential {
+  return { ...rest, createdAt: formatTime(createdAt), expiresAt: formatTime(expiresAt) };
+}
