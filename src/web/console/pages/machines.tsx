@@ -1,0 +1,301 @@
+/** Machines: volumes that belong together. Their history is on the timeline; here is what they consist of, and who may connect as one. */
+import type { WireCredential } from "../../../contract/credentials.ts";
+import type { WireMachine } from "../../../contract/machines.ts";
+import { useState } from "preact/hooks";
+import { api } from "../api.ts";
+import { certificateCommand } from "../connect-commands.ts";
+import { optional } from "../gather.ts";
+import { Button } from "../parts/button.tsx";
+import { Copyable } from "../parts/copyable.tsx";
+import { Confirm, Dialog, FormDialog } from "../parts/dialog.tsx";
+import { CheckField, CheckList, SelectField, TextField } from "../parts/field.tsx";
+import { Time } from "../parts/figures.tsx";
+import { Link } from "../parts/link.tsx";
+import { Badge, Loaded, Notice, Trouble } from "../parts/notice.tsx";
+import { Card, Empty, Page } from "../parts/page.tsx";
+import { Table } from "../parts/table.tsx";
+import { useAction, useResource } from "../resource.ts";
+import { useMay, useWho } from "../session.tsx";
+import { formatSize, listed, plural, sentence } from "../words.ts";
+
+type Open = { what: "change" | "delete" | "certificates"; machine: WireMachine } | { what: "create" } | undefined;
+
+export function Machines() {
+  const may = useMay();
+  const machines = useResource(() => api.machines(), [], { everyMs: 10_000 });
+  const [open, setOpen] = useState<Open>(undefined);
+  const close = (): void => setOpen(undefined);
+  const add = may("createMachine") && (
+    <Button kind="primary" onClick={() => setOpen({ what: "create" })}>
+      Add a machine
+    </Button>
+  );
+  return (
+    <Page
+      title="Machines"
+      intro="Disks that belong together, and are restored to one and the same moment."
+      actions={add}
+    >
+      <Loaded of={machines}>
+        {(all) =>
+          all.length === 0 ? (
+            <Card>
+              <Empty action={add}>No volumes are put together yet.</Empty>
+            </Card>
+          ) : (
+            <>
+              {all.map((machine) => (
+                <MachineCard key={machine.name} machine={machine} onOpen={(what) => setOpen({ what, machine })} />
+              ))}
+            </>
+          )
+        }
+      </Loaded>
+      {open?.what === "create" && <Edit all={machines.value ?? []} onClose={close} onDone={machines.reload} />}
+      {open?.what === "change" && (
+        <Edit machine={open.machine} all={machines.value ?? []} onClose={close} onDone={machines.reload} />
+      )}
+      {open?.what === "certificates" && <Certificates machine={open.machine} onClose={close} />}
+      {open?.what === "delete" && (
+        <Confirm
+          title={`Forget machine ${open.machine.name}?`}
+          submit="Forget it"
+          onClose={close}
+          onSubmit={async () => {
+            await api.deleteMachine(open.machine.name);
+            machines.reload();
+          }}
+        >
+          <p>Its volumes and their history stay as they are. Only that they belong together is forgotten.</p>
+        </Confirm>
+      )}
+    </Page>
+  );
+}
+
+function MachineCard(props: { machine: WireMachine; onOpen: (what: "change" | "delete" | "certificates") => void }) {
+  const { machine, onOpen } = props;
+  const may = useMay();
+  const bytes = machine.volumes.reduce((sum, volume) => sum + volume.sizeBytes, 0);
+  return (
+    <Card
+      title={machine.name}
+      actions={
+        <>
+          <Link class="button button-small button-plain" to={`/machines/${encodeURIComponent(machine.name)}`}>
+            Timeline
+          </Link>
+          {may("listCredentials") && (
+            <Button size="small" label={`Certificates of ${machine.name}`} onClick={() => onOpen("certificates")}>
+              Certificates
+            </Button>
+          )}
+          {may("changeMachine") && (
+            <Button size="small" label={`Change ${machine.name}`} onClick={() => onOpen("change")}>
+              Change
+            </Button>
+          )}
+          {may("deleteMachine") && (
+            <Button size="small" kind="danger" label={`Forget ${machine.name}`} onClick={() => onOpen("delete")}>
+              Forget
+            </Button>
+          )}
+        </>
+      }
+    >
+      {machine.description !== "" && <p>{machine.description}</p>}
+      <ul class="plain-list">
+        {machine.volumes.map((volume) => (
+          <li key={volume.name} class="row">
+            <Link to={`/volumes/${encodeURIComponent(volume.name)}`}>{volume.name}</Link>
+            <span class="quiet">{formatSize(volume.sizeBytes)}</span>
+            <Badge tone={volume.attached > 0 ? "good" : "plain"}>
+              {volume.attached > 0 ? "connected" : "not connected"}
+            </Badge>
+          </li>
+        ))}
+      </ul>
+      <p class="quiet small">
+        {plural(machine.volumes.length, "disk")}, {formatSize(bytes)}
+        {machine.scripts &&
+          `; scripts around bookmarks: ${listed([machine.scripts.pre, machine.scripts.post].filter((each) => each !== undefined))}`}
+      </p>
+      {machine.missing.map((each) => (
+        <Notice key={`${each.vault}/${each.createdLsn}`} tone="warn" title="A disk of it cannot be had now">
+          {sentence(each.reason)}
+        </Notice>
+      ))}
+    </Card>
+  );
+}
+
+function Edit(props: { machine?: WireMachine; all: readonly WireMachine[]; onClose: () => void; onDone: () => void }) {
+  const { machine, all, onClose, onDone } = props;
+  const may = useMay();
+  const [name, setName] = useState(machine?.name ?? "");
+  const [description, setDescription] = useState(machine?.description ?? "");
+  const [chosen, setChosen] = useState(machine?.volumes.map((volume) => volume.name) ?? []);
+  const [pre, setPre] = useState(machine?.scripts?.pre ?? "");
+  const [post, setPost] = useState(machine?.scripts?.post ?? "");
+  const volumes = useResource(() => api.volumes(), []);
+  const scripts = useResource(async () => (may("listScripts") ? await optional(api.scripts()) : undefined), []);
+  const taken = new Set(
+    all.filter((each) => each.name !== machine?.name).flatMap((each) => each.volumes.map((volume) => volume.name)),
+  );
+  const free = (volumes.value ?? []).map((volume) => volume.name).filter((each) => !taken.has(each));
+  const scriptNames = (scripts.value?.scripts ?? []).filter((each) => each.fit).map((each) => each.name);
+  const withScripts = pre !== "" || post !== "";
+  return (
+    <FormDialog
+      title={machine ? `Change ${machine.name}` : "Add a machine"}
+      submit={machine ? "Change it" : "Add it"}
+      disabled={name.trim() === "" || chosen.length === 0}
+      onClose={onClose}
+      onSubmit={async () => {
+        const around = {
+          ...(pre === "" ? {} : { pre }),
+          ...(post === "" ? {} : { post }),
+          timeoutSeconds: machine?.scripts?.timeoutSeconds ?? 60,
+          ifPreFails: machine?.scripts?.ifPreFails ?? ("no-bookmark" as const),
+        };
+        if (machine) {
+          await api.changeMachine(machine.name, {
+            description,
+            volumes: chosen,
+            scripts: withScripts ? around : null,
+          });
+        } else {
+          await api.createMachine({
+            name: name.trim(),
+            volumes: chosen,
+            ...(description === "" ? {} : { description }),
+            ...(withScripts ? { scripts: around } : {}),
+          });
+        }
+        onDone();
+      }}
+    >
+      {!machine && <TextField label="Name" value={name} onInput={setName} required />}
+      <TextField label="Description" value={description} onInput={setDescription} maxLength={1000} />
+      {free.length === 0 && volumes.value ? (
+        <Notice>Every volume belongs to a machine already.</Notice>
+      ) : (
+        <CheckList label="Its disks" choices={free} chosen={chosen} onInput={setChosen} />
+      )}
+      {scriptNames.length > 0 && (
+        <div class="fields">
+          <ScriptChoice label="Script before a bookmark" names={scriptNames} value={pre} onInput={setPre} />
+          <ScriptChoice label="Script after it" names={scriptNames} value={post} onInput={setPost} />
+        </div>
+      )}
+    </FormDialog>
+  );
+}
+
+function ScriptChoice(props: {
+  label: string;
+  names: readonly string[];
+  value: string;
+  onInput: (name: string) => void;
+}) {
+  return (
+    <SelectField
+      label={props.label}
+      value={props.value}
+      onInput={props.onInput}
+      choices={[{ value: "", label: "none" }, ...props.names.map((each) => ({ value: each, label: each }))]}
+    />
+  );
+}
+
+function Certificates({ machine, onClose }: { machine: WireMachine; onClose: () => void }) {
+  const may = useMay();
+  const who = useWho();
+  const list = useResource(() => api.credentials(machine.name), [machine.name]);
+  const [name, setName] = useState("");
+  const [writes, setWrites] = useState(false);
+  const [made, setMade] = useState<string | undefined>(undefined);
+  const make = useAction(async () => {
+    setMade(certificateCommand(await api.createCredential(machine.name, { name: name.trim(), readOnly: !writes })));
+    list.reload();
+  });
+  const remove = useAction(async (id: number) => {
+    await api.deleteCredential(machine.name, id);
+    list.reload();
+  });
+  return (
+    <Dialog title={`Certificates of ${machine.name}`} onClose={onClose} wide>
+      <p class="quiet">
+        With one of these a program reaches the disks of {machine.name} over the network, and no others.
+      </p>
+      <Loaded of={list}>
+        {(all) => (
+          <Table
+            label="Certificates"
+            rows={all}
+            rowKey={(each: WireCredential) => each.id}
+            empty={<p class="quiet">There are none.</p>}
+            columns={[
+              { label: "For", cell: (each) => each.name },
+              { label: "May", cell: (each) => (each.readOnly ? "read the past" : "read and write") },
+              { label: "Expires", cell: (each) => <Time at={each.expiresAt} /> },
+              {
+                label: "",
+                cell: (each) =>
+                  may("deleteCredential") && (
+                    <Button
+                      size="small"
+                      kind="danger"
+                      label={`Take back the certificate ${each.name}`}
+                      busy={remove.busy}
+                      onClick={() => void remove.run(each.id)}
+                    >
+                      Take back
+                    </Button>
+                  ),
+              },
+            ]}
+          />
+        )}
+      </Loaded>
+      <Trouble error={remove.error} />
+      {made === undefined ? (
+        may("createCredential") && (
+          <form
+            class="stack"
+            onSubmit={(event) => {
+              event.preventDefault();
+              void make.run();
+            }}
+          >
+            <TextField label="A new one, for" hint="Such as web1-host" value={name} onInput={setName} />
+            {who.role === "administrator" && (
+              <CheckField
+                label="It may write to the disks"
+                hint="For the protected machine itself; without it only past moments can be read"
+                checked={writes}
+                onInput={setWrites}
+              />
+            )}
+            <Trouble error={make.error} />
+            <div>
+              <Button type="submit" busy={make.busy} disabled={name.trim() === ""}>
+                Make a certificate
+              </Button>
+            </div>
+          </form>
+        )
+      ) : (
+        <>
+          <Notice tone="warn" title="The private key is shown this once">
+            Run this on the machine.
+          </Notice>
+          <Copyable text={made} label="the certificate" />
+        </>
+      )}
+      <div class="row-end">
+        <Button onClick={onClose}>Close</Button>
+      </div>
+    </Dialog>
+  );
+}

@@ -1,0 +1,268 @@
+/** Notifications: where they go, who gets what, and what became of them. */
+import type { WireChannel, WireDelivery, WireRule } from "../../../contract/notify.ts";
+import { useState } from "preact/hooks";
+import { api } from "../api.ts";
+import { ChannelForm, RuleForm } from "../notify-forms.tsx";
+import { Button } from "../parts/button.tsx";
+import { Copyable } from "../parts/copyable.tsx";
+import { Confirm, Dialog } from "../parts/dialog.tsx";
+import { Time } from "../parts/figures.tsx";
+import { Badge, Loaded, Notice, Trouble, type Tone } from "../parts/notice.tsx";
+import { Card, Empty, Page } from "../parts/page.tsx";
+import { Table } from "../parts/table.tsx";
+import { useAction, useResource } from "../resource.ts";
+import { listed, plural, sentence } from "../words.ts";
+
+const STATES: Record<WireChannel["state"], Tone> = { ok: "good", failing: "bad", disabled: "plain" };
+const DELIVERIES: Record<WireDelivery["state"], Tone> = {
+  gathering: "accent",
+  waiting: "warn",
+  sent: "good",
+  "given-up": "bad",
+};
+
+export function Notifications() {
+  const channels = useResource(() => api.channels(), [], { everyMs: 10_000 });
+  const rules = useResource(() => api.rules(), []);
+  const [open, setOpen] = useState<"" | "channel" | "rule">("");
+  const [secret, setSecret] = useState<string | undefined>(undefined);
+  const names = (channels.value ?? []).map((channel) => channel.name);
+  return (
+    <Page
+      title="Notifications"
+      intro="Who hears of what, and how. The same trouble is told once, and again when it changes or ends; bursts come as one message."
+    >
+      <Card
+        title="Channels"
+        actions={
+          <Button size="small" onClick={() => setOpen("channel")}>
+            Add a channel
+          </Button>
+        }
+      >
+        <Loaded of={channels}>{(all) => <Channels all={all} onChanged={channels.reload} />}</Loaded>
+      </Card>
+      <Card
+        title="Rules"
+        actions={
+          <Button size="small" onClick={() => setOpen("rule")} disabled={names.length === 0}>
+            Add a rule
+          </Button>
+        }
+      >
+        <Loaded of={rules}>{(all) => <Rules all={all} onChanged={rules.reload} />}</Loaded>
+      </Card>
+      <Deliveries />
+      {open === "channel" && (
+        <ChannelForm
+          onClose={() => setOpen("")}
+          onMade={(made) => {
+            channels.reload();
+            setSecret(made.secret);
+          }}
+        />
+      )}
+      {open === "rule" && <RuleForm channels={names} onClose={() => setOpen("")} onDone={rules.reload} />}
+      {secret !== undefined && (
+        <Dialog title="The webhook’s secret" onClose={() => setSecret(undefined)}>
+          <Notice tone="warn" title="It is shown this once">
+            The receiver checks by it that a call comes from this appliance.
+          </Notice>
+          <Copyable text={secret} label="the secret" />
+          <div class="row-end">
+            <Button kind="primary" onClick={() => setSecret(undefined)}>
+              I have it
+            </Button>
+          </div>
+        </Dialog>
+      )}
+    </Page>
+  );
+}
+
+function Channels({ all, onChanged }: { all: readonly WireChannel[]; onChanged: () => void }) {
+  const [removing, setRemoving] = useState<string | undefined>(undefined);
+  const [told, setTold] = useState<string | undefined>(undefined);
+  const test = useAction(async (name: string) => {
+    setTold(undefined);
+    const { message } = await api.testChannel(name);
+    setTold(`${name} took the test message: ${message}`);
+    onChanged();
+  });
+  return (
+    <>
+      <Trouble error={test.error} title="The test message was not taken" />
+      {told !== undefined && (
+        <Notice tone="good" live>
+          {sentence(told)}
+        </Notice>
+      )}
+      <Table
+        label="Channels"
+        rows={all}
+        rowKey={(channel: WireChannel) => channel.name}
+        empty={<Empty>Nobody is told anything yet: events are seen in this console alone.</Empty>}
+        columns={[
+          { label: "Channel", cell: (channel) => channel.name },
+          {
+            label: "To",
+            cell: (channel) => (channel.kind === "email" ? listed(channel.to, 3) : channel.url),
+          },
+          {
+            label: "State",
+            cell: (channel) => (
+              <>
+                <Badge tone={STATES[channel.state]}>{channel.state}</Badge>
+                {channel.waiting > 0 && <span class="quiet small"> {plural(channel.waiting, "message")} waiting</span>}
+                {channel.lastError !== undefined && (
+                  <>
+                    <br />
+                    <span class="small">{sentence(channel.lastError)}</span>
+                  </>
+                )}
+              </>
+            ),
+          },
+          {
+            label: "",
+            cell: (channel) => (
+              <div class="row">
+                <Button
+                  size="small"
+                  label={`Test ${channel.name}`}
+                  busy={test.busy}
+                  onClick={() => void test.run(channel.name)}
+                >
+                  Test
+                </Button>
+                <Button
+                  size="small"
+                  kind="danger"
+                  label={`Remove channel ${channel.name}`}
+                  onClick={() => setRemoving(channel.name)}
+                >
+                  Remove
+                </Button>
+              </div>
+            ),
+          },
+        ]}
+      />
+      {removing !== undefined && (
+        <Confirm
+          title={`Remove channel ${removing}?`}
+          submit="Remove it"
+          onClose={() => setRemoving(undefined)}
+          onSubmit={async () => {
+            await api.deleteChannel(removing);
+            onChanged();
+          }}
+        >
+          <p>What waits for it is dropped, and rules that name it lose it.</p>
+        </Confirm>
+      )}
+    </>
+  );
+}
+
+function Rules({ all, onChanged }: { all: readonly WireRule[]; onChanged: () => void }) {
+  const [removing, setRemoving] = useState<string | undefined>(undefined);
+  return (
+    <>
+      <Table
+        label="Rules"
+        rows={all}
+        rowKey={(rule: WireRule) => rule.name}
+        empty={<Empty>There is no rule: channels are told nothing.</Empty>}
+        columns={[
+          { label: "Rule", cell: (rule) => rule.name },
+          { label: "Tells", cell: (rule) => ruleWords(rule) },
+          { label: "To", cell: (rule) => listed(rule.channels) },
+          {
+            label: "State",
+            cell: (rule) => <Badge tone={rule.enabled ? "good" : "plain"}>{rule.enabled ? "on" : "off"}</Badge>,
+          },
+          {
+            label: "",
+            cell: (rule) => (
+              <Button
+                size="small"
+                kind="danger"
+                label={`Remove rule ${rule.name}`}
+                onClick={() => setRemoving(rule.name)}
+              >
+                Remove
+              </Button>
+            ),
+          },
+        ]}
+      />
+      {removing !== undefined && (
+        <Confirm
+          title={`Remove rule ${removing}?`}
+          submit="Remove it"
+          onClose={() => setRemoving(undefined)}
+          onSubmit={async () => {
+            await api.deleteRule(removing);
+            onChanged();
+          }}
+        >
+          <p>Its channels are told no more of what it covers.</p>
+        </Confirm>
+      )}
+    </>
+  );
+}
+
+function ruleWords(rule: WireRule): string {
+  const level = { info: "everything", warning: "warnings and alerts", alert: "alerts" }[rule.level];
+  const topics = rule.topics === undefined || rule.topics.length === 0 ? "" : ` of ${listed(rule.topics)}`;
+  const about = rule.about === undefined || rule.about.length === 0 ? "" : ` about ${listed(rule.about)}`;
+  const quiet = rule.quiet === undefined ? "" : `; quiet from ${rule.quiet.from} to ${rule.quiet.to}`;
+  return `${level}${topics}${about}${quiet}`;
+}
+
+function Deliveries() {
+  const [limit, setLimit] = useState(30);
+  const deliveries = useResource(() => api.deliveries({ limit }), [limit], { everyMs: 10_000, keep: true });
+  return (
+    <Card title="What was sent">
+      <Loaded of={deliveries}>
+        {({ deliveries: all, next }) => (
+          <>
+            <Table
+              label="Deliveries"
+              rows={all}
+              rowKey={(delivery: WireDelivery) => delivery.id}
+              empty={<p class="quiet">Nothing yet.</p>}
+              columns={[
+                { label: "Message", cell: (delivery) => delivery.subject },
+                { label: "To", cell: (delivery) => delivery.channel },
+                {
+                  label: "State",
+                  cell: (delivery) => (
+                    <>
+                      <Badge tone={DELIVERIES[delivery.state]}>{delivery.state}</Badge>
+                      {delivery.lastError !== undefined && (
+                        <>
+                          <br />
+                          <span class="small">{sentence(delivery.lastError)}</span>
+                        </>
+                      )}
+                    </>
+                  ),
+                },
+                { label: "When", cell: (delivery) => <Time at={delivery.createdAt} /> },
+              ]}
+            />
+            {next !== undefined && limit < 1000 && (
+              <div>
+                <Button onClick={() => setLimit(Math.min(1000, limit + 200))}>Show older ones</Button>
+              </div>
+            )}
+          </>
+        )}
+      </Loaded>
+    </Card>
+  );
+}

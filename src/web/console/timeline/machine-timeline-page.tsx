@@ -1,0 +1,116 @@
+/** The timeline of a machine: the sum of what its disks did. A moment of it is a time, which every disk has. */
+import { useState } from "preact/hooks";
+import { api } from "../api.ts";
+import { Button } from "../parts/button.tsx";
+import { ButtonLink, Link } from "../parts/link.tsx";
+import { Badge, Loaded, Notice } from "../parts/notice.tsx";
+import { Card, Facts, Page } from "../parts/page.tsx";
+import { useResource } from "../resource.ts";
+import { restorePath, timelinePath } from "../restore/places.ts";
+import { useMay } from "../session.tsx";
+import { useInitialChoice } from "./chosen-moment.ts";
+import { HistoryExplorer, type Explored } from "./history-explorer.tsx";
+import { SeriesChart } from "./series-chart.tsx";
+import { agoText, localText, utcText, wireTime, zoneText } from "./time.ts";
+import type { Choice } from "./words.ts";
+
+export function MachineTimelinePage({ name }: { name: string }) {
+  const machine = useResource(() => api.machine(name), [name]);
+  return (
+    <Page
+      title={`${name}: timeline`}
+      back={{ to: "/machines", label: "Machines" }}
+      intro="What all disks of this machine received, together. A moment here is one moment of all of them."
+    >
+      <Loaded of={machine}>
+        {({ volumes, missing }) => (
+          <>
+            {missing.length > 0 && (
+              <Notice tone="warn" title="Not all disks can be had">
+                {missing.map(({ reason }) => reason).join("; ")}
+              </Notice>
+            )}
+            {volumes.length > 0 && <OfMachine machine={name} volumes={volumes.map((volume) => volume.name)} />}
+          </>
+        )}
+      </Loaded>
+    </Page>
+  );
+}
+
+function OfMachine({ machine, volumes }: { machine: string; volumes: readonly string[] }) {
+  const [choice, setChoice] = useState<Choice | undefined>(undefined);
+  useInitialChoice(volumes[0]!, undefined, setChoice);
+  return (
+    <Card>
+      <HistoryExplorer
+        label={machine}
+        volumes={volumes}
+        choice={choice}
+        // LSNs of different vaults do not compare: what counts for the machine is the time.
+        onChoice={({ time }) => setChoice({ time })}
+      >
+        {(explored) => choice && <MachineMoment {...{ machine, choice, explored }} />}
+      </HistoryExplorer>
+    </Card>
+  );
+}
+
+function MachineMoment({ machine, choice, explored }: { machine: string; choice: Choice; explored: Explored }) {
+  const { now, zone, volumes, data, view } = explored;
+  const may = useMay();
+  const at = wireTime(choice.time);
+  const moment = useResource(() => api.resolveMachine(machine, at), [machine, at]);
+  const [isChart, setChart] = useState(false);
+  return (
+    <>
+      <Card title="The chosen moment" class="moment-panel">
+        <p class="moment-when" data-testid="moment">
+          <strong>{localText(choice.time, zone, "microsecond")}</strong> {zoneText(choice.time, zone)}
+          <span class="quiet"> · {agoText(choice.time, now)}</span>
+        </p>
+        <Loaded of={moment}>
+          {(found) => (
+            <>
+              <Facts
+                of={[
+                  ["In UTC", utcText(choice.time)],
+                  ...found.volumes.map(
+                    ({ volume, lsn, flushPoint }) =>
+                      [
+                        volume,
+                        <>
+                          <Link to={timelinePath(volume, `lsn:${lsn}`)}>lsn:{lsn}</Link>{" "}
+                          {flushPoint && <Badge tone="good">flush point</Badge>}
+                        </>,
+                      ] as const,
+                  ),
+                ]}
+              />
+              {!found.isOne && (
+                <Notice tone="warn" title="Not quite one moment">
+                  Retention kept different moments of these disks: they are at the newest that each still has.
+                </Notice>
+              )}
+              <div class="row">
+                {may("getImage") && (
+                  <ButtonLink kind="primary" to={restorePath({ machine, at })}>
+                    Restore this moment
+                  </ButtonLink>
+                )}
+              </div>
+            </>
+          )}
+        </Loaded>
+      </Card>
+      <div class="stack-tight">
+        <div>
+          <Button size="small" expanded={isChart} onClick={() => setChart(!isChart)}>
+            {isChart ? "Hide the chart" : `Show a chart of all ${volumes.length} disks`}
+          </Button>
+        </div>
+        {isChart && data.facts && <SeriesChart facts={data.facts} view={view} zone={zone} />}
+      </div>
+    </>
+  );
+}
