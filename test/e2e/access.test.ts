@@ -95,6 +95,27 @@ testWith(
 );
 
 testWith(
+  ["nbdinfo"],
+  "a disk that leaves the machine ends the connections of its credentials to it",
+  async () => {
+    await daemon.command("credential", "add", "shop", "--name", "left", "--out", at("left"));
+    const pem = (name: string): string => readFileSync(at(`left/${name}.pem`), "utf8");
+    const tls = { ca: pem("ca-cert"), cert: pem("client-cert"), key: pem("client-key") };
+    const client = await connectNbd({ kind: "tcp", host: "localhost", port: Number(port), tls }, "shop-data@now");
+    expect((await client.read(0, 512)).length).toBe(512);
+    await daemon.command("machine", "change", "shop", "--volume", "mail");
+    try {
+      await expect(client.read(0, 512)).rejects.toMatchObject({ kind: "unavailable" });
+      expect((await execute(["nbdinfo", uri("shop-data@now", "left")])).code).not.toBe(0);
+    } finally {
+      await client.close();
+      await daemon.command("machine", "change", "shop", "--volume", "shop-data");
+    }
+  },
+  TIMEOUT_MS,
+);
+
+testWith(
   ["curl"],
   "HTTPS is trusted by the appliance's authority, asks who it is, and knows a session and a token",
   async () => {

@@ -30,6 +30,7 @@ const PAGES = [
   "/schedules",
   "/vaults",
   "/tiers",
+  "/growth",
   "/alarms",
   "/jobs",
   "/events",

@@ -93,6 +93,7 @@ testWith(
     await succeed([
       "curl",
       "-fsS",
+      ...(await daemon.bearer()),
       "-o",
       at("http.img"),
       `${daemon.addresses.http}/v1/volumes/${volume}/image?at=${lsn}`,

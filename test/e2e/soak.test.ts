@@ -92,11 +92,20 @@ testWith(
       }),
       user("copies", async (_own, turn) => {
         if (turn % 2 === 0) await succeed(["nbdcopy", daemon.uri("fio"), "null:"]);
-        else await succeed(["curl", "-fsS", "-o", "/dev/null", `${daemon.addresses.http}/v1/volumes/fio/image`]);
+        else
+          await succeed([
+            "curl",
+            "-fsS",
+            ...(await daemon.bearer()),
+            "-o",
+            "/dev/null",
+            `${daemon.addresses.http}/v1/volumes/fio/image`,
+          ]);
         // Clients that leave in the middle.
         await execute([
           "curl",
           "-sS",
+          ...(await daemon.bearer()),
           "--max-time",
           "0.05",
           "-o",

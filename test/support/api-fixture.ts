@@ -137,7 +137,10 @@ export async function openApiFixture(appliance: Partial<Appliance> = {}): Promis
     rates: { requests: NO_LIMIT, address: NO_LIMIT, signIn: NO_LIMIT },
     access,
     automation,
-    ownership: { machineOf: (volume) => automation.machines.machineOf(volume) },
+    ownership: {
+      machineOf: (volume) => automation.machines.machineOf(volume),
+      owners: () => automation.machines.owners(),
+    },
     credentials: {
       make: async () => ({
         certificatePem: "CERTIFICATE",

@@ -104,6 +104,7 @@ export class DaemonProcess implements AsyncDisposable {
   readonly client: Client;
   readonly #child: Bun.Subprocess<"ignore", "pipe", "pipe">;
   readonly #log: string[];
+  #bearer: Promise<readonly string[]> | undefined;
 
   private constructor(
     dataDir: string,
@@ -201,6 +202,16 @@ export class DaemonProcess implements AsyncDisposable {
     const { code, out, err } = await sternway(this.dataDir, ...words, "--json");
     if (code !== 0) throw new Error(`sternway ${words.join(" ")} ended with ${code}: ${err}${out}`);
     return JSON.parse(out) as Answer;
+  }
+
+  /** Words of curl that let it in over TCP, where nobody is believed without a token. Sets the appliance up at the first call. */
+  async bearer(): Promise<readonly string[]> {
+    this.#bearer ??= (async () => {
+      await this.client.setUp({ name: "test", password: "a sentence for tests" });
+      const { token } = await this.client.addToken({ account: "test", name: "curl" });
+      return ["-H", `authorization: Bearer ${token}`];
+    })();
+    return await this.#bearer;
   }
 
   /** SIGKILL; resolves when the kernel has released all it held. */

@@ -35,7 +35,13 @@ export function catalogJobs(catalog: Pick<Catalog, "startJob" | "finishJob">): S
   };
 }
 
-export function fakeAutomation(on: { volumes: Volumes; catalog: Catalog; log: Log; dir: string; hasChannel: (name: string) => boolean }): Automation {
+export function fakeAutomation(on: {
+  volumes: Volumes;
+  catalog: Catalog;
+  log: Log;
+  dir: string;
+  hasChannel: (name: string) => boolean;
+}): Automation {
   const { volumes, catalog, log, dir, hasChannel } = on;
   return new Automation({
     volumes,

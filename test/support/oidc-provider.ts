@@ -1,4 +1,4 @@
-/** A provider of OpenID Connect on loopback: discovery, keys, authorization that lets everybody in at once, and tokens signed with RS256. */
+/** A provider of OpenID Connect on loopback: discovery, keys, authorization that lets everybody in, at once or from a page, and tokens signed with RS256. */
 import { createHash } from "node:crypto";
 
 export interface OidcProvider extends Disposable {
@@ -9,6 +9,10 @@ export interface OidcProvider extends Disposable {
   forges: boolean;
   /** What the authorization answers instead of a code. */
   refuses: boolean;
+  /** Shows a page with a link first, as a provider does that asks for a password: then the browser comes back from another site. */
+  asks: boolean;
+  /** Answers nothing but 503. */
+  isDown: boolean;
   /** How often a code was given out for tokens. */
   exchanges: number;
   /** Follows the browser's way from here: @returns where it is sent back to */
@@ -63,7 +67,11 @@ export async function startOidcProvider(): Promise<OidcProvider> {
       grants.set(code, { nonce: query.get("nonce") ?? "", challenge, redirectUri });
       back.searchParams.set("code", code);
     }
-    return Response.redirect(back.href, 302);
+    if (!provider.asks) return Response.redirect(back.href, 302);
+    const link = `<a href="${back.href.replaceAll("&", "&amp;")}">Let me in</a>`;
+    return new Response(`<!doctype html><title>Provider</title><link rel="icon" href="data:,">${link}`, {
+      headers: { "content-type": "text/html" },
+    });
   };
 
   const token = async (request: Request): Promise<Response> => {
@@ -89,6 +97,7 @@ export async function startOidcProvider(): Promise<OidcProvider> {
     async fetch(request) {
       const { pathname, searchParams } = new URL(request.url);
       const { issuer } = provider;
+      if (provider.isDown) return new Response(null, { status: 503 });
       if (pathname === "/jwks") return Response.json({ keys: [jwk] });
       if (pathname === "/authorize") return authorization(searchParams);
       if (pathname === "/token") return await token(request);
@@ -110,6 +119,8 @@ export async function startOidcProvider(): Promise<OidcProvider> {
     claims: { sub: "1234", preferred_username: "Carl", groups: ["storage-admins"] },
     forges: false,
     refuses: false,
+    asks: false,
+    isDown: false,
     exchanges: 0,
     async authorize(location) {
       const answer = await fetch(location, { redirect: "manual" });

@@ -23,6 +23,7 @@ const Protect = lazy(async () => (await import("./pages/protect.tsx")).Protect);
 const Retention = lazy(async () => (await import("./pages/retention.tsx")).RetentionPage);
 const Vaults = lazy(async () => (await import("./pages/vaults.tsx")).Vaults);
 const Tiers = lazy(async () => (await import("./pages/tiers.tsx")).Tiers);
+const Growth = lazy(async () => (await import("./pages/growth.tsx")).Growth);
 const Jobs = lazy(async () => (await import("./pages/jobs.tsx")).Jobs);
 const Job = lazy(async () => (await import("./pages/job.tsx")).Job);
 const Machines = lazy(async () => (await import("./pages/machines.tsx")).Machines);
@@ -53,6 +54,7 @@ const PAGES: readonly (readonly [string, Draw])[] = [
   ["/retention/:name", ({ name = "" }) => <Retention key={name} name={name} />],
   ["/vaults", () => <Vaults />],
   ["/tiers", () => <Tiers />],
+  ["/growth", () => <Growth />],
   ["/jobs", () => <Jobs />],
   ["/jobs/:id", ({ id = "" }) => <Job key={id} id={Number(id)} />],
   ["/events", () => <Events />],

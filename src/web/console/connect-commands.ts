@@ -3,6 +3,7 @@
  * over TCP, with TLS and the machine's certificate where the door asks for them. Pure. Names of volumes need no quoting; paths are quoted.
  */
 import type { WireDoors } from "../../contract/contract.ts";
+import { CERTIFICATE_DIR, hostText, optionValue, shellWord, uriValue } from "./shell-words.ts";
 
 export type Door =
   { kind: "unix"; path: string } | { kind: "tcp"; host: string; port: number; tls: boolean; credentials: boolean };
@@ -22,9 +23,6 @@ export const CLIENT_LABELS: Record<ConnectClient, string> = {
   proxmox: "Proxmox VE",
   linux: "Linux host",
 };
-
-/** Where a machine keeps the three files of its certificate, named as QEMU wants them. */
-export const CERTIFICATE_DIR = "/etc/sternway-client";
 
 /** The doors of an appliance. @param ownHost - as the browser reached it: what stands for an address that means all of them */
 export function doorChoices(doors: WireDoors, ownHost: string): Door[] {
@@ -51,7 +49,7 @@ export function connectCommands(client: ConnectClient, volume: string, door: Doo
         {
           title: "Start a VM on it",
           hint: "Writes of the VM go straight to the volume.",
-          text: `qemu-system-x86_64 … \\\n  ${qemuWords(volume, door).join(" \\\n  ")}`,
+          text: `qemu-system-x86_64 … \\\n  ${qemuWords(volume, door, shellWord).join(" \\\n  ")}`,
         },
         copyIn(volume, door),
       ];
@@ -60,7 +58,8 @@ export function connectCommands(client: ConnectClient, volume: string, door: Doo
         {
           title: "Give it to a VM",
           hint: "As root on the node, with the VM stopped; 100 is the VM's number. It becomes one more virtio disk.",
-          text: `qm set 100 --args '${qemuWords(volume, door).join(" ")}'`,
+          // Proxmox takes the text apart as a shell would, so it is quoted once for each of them.
+          text: `qm set 100 --args ${shellWord(qemuWords(volume, door, doubleQuoted).join(" "))}`,
         },
         copyIn(volume, door),
       ];
@@ -85,22 +84,36 @@ export function connectCommands(client: ConnectClient, volume: string, door: Doo
   }
 }
 
-/** Writes the three files of a certificate where the commands look for them. */
-export function certificateCommand(made: { certificatePem: string; keyPem: string; authorityPem: string }): string {
-  const file = (name: string, pem: string): string => `cat > ${CERTIFICATE_DIR}/${name} <<'END'\n${pem.trim()}\nEND`;
+/** What a certificate came as. */
+export interface CertificatePems {
+  certificatePem: string;
+  keyPem: string;
+  authorityPem: string;
+}
+
+/** The three files of a certificate, by the names that QEMU and libnbd want. */
+export function certificateFiles(made: CertificatePems): { name: string; text: string }[] {
+  const file = (name: string, pem: string) => ({ name, text: `${pem.trim()}\n` });
   return [
-    `install -d -m 0700 ${CERTIFICATE_DIR} && umask 077`,
     file("ca-cert.pem", made.authorityPem),
     file("client-cert.pem", made.certificatePem),
     file("client-key.pem", made.keyPem),
+  ];
+}
+
+/** Writes them where the commands look for them. */
+export function certificateCommand(made: CertificatePems): string {
+  return [
+    `install -d -m 0700 ${CERTIFICATE_DIR} && umask 077`,
+    ...certificateFiles(made).map(({ name, text }) => `cat > ${CERTIFICATE_DIR}/${name} <<'END'\n${text}END`),
   ].join("\n");
 }
 
 function copyIn(volume: string, door: Door): ConnectCommand {
   const command =
     door.kind === "tcp" && door.tls
-      ? `qemu-img convert -n -p --object ${tlsObject()} --target-image-opts \\\n  disk.qcow2 driver=nbd,${server(door)},export=${volume},tls-creds=sternway`
-      : `qemu-img convert -n -p -O raw disk.qcow2 '${uri(volume, door)}'`;
+      ? `qemu-img convert -n -p --object ${tlsObject()} --target-image-opts \\\n  disk.qcow2 ${shellWord(`driver=nbd,${server(door)},export=${volume},tls-creds=sternway`)}`
+      : `qemu-img convert -n -p -O raw disk.qcow2 ${shellWord(uri(volume, door))}`;
   return {
     title: "Or bring an existing disk in first",
     hint: "With the machine off. The volume must be at least as large as the disk.",
@@ -108,19 +121,19 @@ function copyIn(volume: string, door: Door): ConnectCommand {
   };
 }
 
-function qemuWords(volume: string, door: Door): string[] {
+function qemuWords(volume: string, door: Door, quoted: (word: string) => string): string[] {
   const node = "sternway0";
   const tls = door.kind === "tcp" && door.tls;
   return [
     ...(tls ? [`-object ${tlsObject()}`] : []),
-    `-blockdev driver=nbd,node-name=${node},${server(door)},export=${volume},reconnect-delay=60,discard=unmap,cache.direct=on${tls ? ",tls-creds=sternway" : ""}`,
+    `-blockdev ${quoted(`driver=nbd,node-name=${node},${server(door)},export=${volume},reconnect-delay=60,discard=unmap,cache.direct=on${tls ? ",tls-creds=sternway" : ""}`)}`,
     `-device virtio-blk-pci,drive=${node},serial=${volume.slice(0, 20)}`,
   ];
 }
 
 function server(door: Door): string {
   return door.kind === "unix"
-    ? `server.type=unix,server.path=${door.path.replaceAll(",", ",,")}`
+    ? `server.type=unix,server.path=${optionValue(door.path)}`
     : `server.type=inet,server.host=${door.host},server.port=${door.port}`;
 }
 
@@ -128,12 +141,12 @@ const tlsObject = (): string => `tls-creds-x509,id=sternway,endpoint=client,dir=
 
 function uri(volume: string, door: Door): string {
   return door.kind === "unix"
-    ? `nbd+unix:///${volume}?socket=${encodeURI(door.path).replaceAll("'", "%27")}`
+    ? `nbd+unix:///${volume}?socket=${uriValue(door.path)}`
     : `nbd://${hostPort(door)}/${volume}`;
 }
 
 function nbdClient(volume: string, door: Door): string {
-  if (door.kind === "unix") return `nbd-client -unix ${quoted(door.path)} /dev/nbd0 -name ${volume} -persist`;
+  if (door.kind === "unix") return `nbd-client -unix ${shellWord(door.path)} /dev/nbd0 -name ${volume} -persist`;
   const certificate = door.credentials
     ? ` -certfile ${CERTIFICATE_DIR}/client-cert.pem -keyfile ${CERTIFICATE_DIR}/client-key.pem`
     : "";
@@ -141,12 +154,11 @@ function nbdClient(volume: string, door: Door): string {
   return `nbd-client ${door.host} ${door.port} /dev/nbd0 -name ${volume} -persist${tls}`;
 }
 
-const hostPort = ({ host, port }: { host: string; port: number }): string =>
-  host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+const hostPort = ({ host, port }: { host: string; port: number }): string => `${hostText(host)}:${port}`;
 
 const isLocal = (host: string): boolean => host === "localhost" || host === "::1" || host.startsWith("127.");
 
-/** A word for a shell. */
-function quoted(word: string): string {
-  return /^[A-Za-z0-9._/:@-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
+/** A word in Proxmox's own list, which stands in single quotes. */
+function doubleQuoted(word: string): string {
+  return shellWord(word) === word ? word : `"${word.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
 }

@@ -32,6 +32,7 @@ export const NAV_GROUPS: readonly NavGroup[] = [
     items: [
       { label: "Vaults", path: "/vaults", needs: "listVaults" },
       { label: "Tiers", path: "/tiers", needs: "listTiers" },
+      { label: "Growth", path: "/growth", needs: "getGrowth" },
     ],
   },
   {

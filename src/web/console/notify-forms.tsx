@@ -1,31 +1,55 @@
-/** Making channels and rules of notifications. */
+/** Making and changing channels and rules of notifications. What a form does not show stays as it is. */
 import { EVENT_TOPICS, type EventLevel, type EventTopic } from "../../contract/event-kinds.ts";
-import type { CreateChannelInput, WireChannelMade } from "../../contract/notify.ts";
+import type {
+  RuleSettingsInput,
+  SetChannelInput,
+  WireChannel,
+  WireChannelMade,
+  WireRule,
+} from "../../contract/notify.ts";
 import { useState } from "preact/hooks";
 import { api } from "./api.ts";
 import { FormDialog } from "./parts/dialog.tsx";
 import { AreaField, CheckField, CheckList, ChoiceField, SelectField, TextField } from "./parts/field.tsx";
+import { localZone } from "./timeline/time.ts";
 
 type Security = "starttls" | "tls" | "none";
 const PORTS: Record<Security, string> = { starttls: "587", tls: "465", none: "25" };
 
-export function ChannelForm({ onClose, onMade }: { onClose: () => void; onMade: (made: WireChannelMade) => void }) {
-  const [kind, setKind] = useState<"email" | "webhook">("email");
-  const [name, setName] = useState("");
-  const [host, setHost] = useState("");
-  const [security, setSecurity] = useState<Security>("starttls");
-  const [port, setPort] = useState(PORTS.starttls);
-  const [user, setUser] = useState("");
+export function ChannelForm(props: {
+  /** The channel that is changed; absent: one is made. */
+  before?: WireChannel | undefined;
+  onClose: () => void;
+  onMade: (made: WireChannelMade) => void;
+}) {
+  const { before, onClose, onMade } = props;
+  const mail = before?.kind === "email" ? before : undefined;
+  const hook = before?.kind === "webhook" ? before : undefined;
+  const [kind, setKind] = useState<"email" | "webhook">(before?.kind ?? "email");
+  const [name, setName] = useState(before?.name ?? "");
+  const [host, setHost] = useState(mail?.host ?? "");
+  const [security, setSecurity] = useState<Security>(mail?.security ?? "starttls");
+  const [port, setPort] = useState(mail === undefined ? PORTS.starttls : String(mail.port));
+  const [user, setUser] = useState(mail?.user ?? "");
   const [password, setPassword] = useState("");
-  const [from, setFrom] = useState("");
-  const [to, setTo] = useState("");
-  const [url, setUrl] = useState("");
-  const [brief, setBrief] = useState(false);
+  const [from, setFrom] = useState(mail?.from ?? "");
+  const [to, setTo] = useState(mail?.to.join("\n") ?? "");
+  const [url, setUrl] = useState(hook?.url ?? "");
+  const [plaintext, setPlaintext] = useState(hook?.plaintext ?? false);
+  const [renewSecret, setRenewSecret] = useState(false);
+  const [brief, setBrief] = useState(before?.details === "brief");
+  const [enabled, setEnabled] = useState(before?.enabled ?? true);
   const recipients = to.split(/[\s,;]+/).filter((each) => each !== "");
-  const common = { name: name.trim(), details: brief ? ("brief" as const) : ("full" as const) };
-  const wish: CreateChannelInput =
+  const common = {
+    details: brief ? ("brief" as const) : ("full" as const),
+    enabled,
+    ...(before === undefined ? {} : { hourlyMax: before.hourlyMax, gatherSeconds: before.gatherSeconds }),
+    ...(before?.ca === undefined ? {} : { ca: before.ca }),
+  };
+  const isClear = url.trim().toLowerCase().startsWith("http://");
+  const settings: SetChannelInput =
     kind === "webhook"
-      ? { ...common, kind, url: url.trim() }
+      ? { ...common, kind, url: url.trim(), plaintext: isClear && plaintext, ...(renewSecret ? { renewSecret } : {}) }
       : {
           ...common,
           kind,
@@ -34,7 +58,8 @@ export function ChannelForm({ onClose, onMade }: { onClose: () => void; onMade: 
           security,
           from: from.trim(),
           to: recipients,
-          ...(user.trim() === "" || security === "none" ? {} : { user: user.trim(), password }),
+          ...(mail?.serverName === undefined ? {} : { serverName: mail.serverName }),
+          ...signInOf(user.trim(), password, security, mail !== undefined),
         };
   const isReady =
     name.trim() !== "" &&
@@ -42,24 +67,65 @@ export function ChannelForm({ onClose, onMade }: { onClose: () => void; onMade: 
   return (
     <FormDialog
       wide
-      title="Add a channel"
-      submit="Add it"
+      title={before === undefined ? "Add a channel" : `Change channel ${before.name}`}
+      submit={before === undefined ? "Add it" : "Change it"}
       disabled={!isReady}
       onClose={onClose}
-      onSubmit={async () => onMade(await api.createChannel(wish))}
+      onSubmit={async () =>
+        onMade(
+          before === undefined
+            ? await api.createChannel({ name: name.trim(), ...settings })
+            : await api.setChannel(before.name, settings),
+        )
+      }
     >
-      <TextField label="Name" hint="Such as on-call" value={name} onInput={setName} />
-      <ChoiceField
-        label="Kind"
-        value={kind}
-        onInput={setKind}
-        choices={[
-          { value: "email", label: "E-mail" },
-          { value: "webhook", label: "Webhook", hint: "a signed call to a program of yours" },
-        ]}
-      />
+      {before === undefined ? (
+        <>
+          <TextField label="Name" hint="Such as on-call" value={name} onInput={setName} />
+          <ChoiceField
+            label="Kind"
+            value={kind}
+            onInput={setKind}
+            choices={[
+              { value: "email", label: "E-mail" },
+              { value: "webhook", label: "Webhook", hint: "a signed call to a program of yours" },
+            ]}
+          />
+        </>
+      ) : (
+        <CheckField
+          label="Switched on"
+          hint="While it is off nothing is sent through it"
+          checked={enabled}
+          onInput={setEnabled}
+        />
+      )}
       {kind === "webhook" ? (
-        <TextField label="Address" placeholder="https://hooks.example.org/sternway" value={url} onInput={setUrl} mono />
+        <>
+          <TextField
+            label="Address"
+            placeholder="https://hooks.example.org/sternway"
+            value={url}
+            onInput={setUrl}
+            mono
+          />
+          {isClear && (
+            <CheckField
+              label="In the clear"
+              hint="Over http:// others on the way can read it"
+              checked={plaintext}
+              onInput={setPlaintext}
+            />
+          )}
+          {before !== undefined && (
+            <CheckField
+              label="Make another secret"
+              hint="It is shown once; the receiver must know it, for the old one signs no more"
+              checked={renewSecret}
+              onInput={setRenewSecret}
+            />
+          )}
+        </>
       ) : (
         <>
           <div class="fields">
@@ -90,6 +156,11 @@ export function ChannelForm({ onClose, onMade }: { onClose: () => void; onMade: 
               />
               <TextField
                 label="Password"
+                hint={
+                  mail?.hasSecret === true
+                    ? "Empty: as it is. Needed again when the server or the user changes."
+                    : undefined
+                }
                 type="password"
                 value={password}
                 onInput={setPassword}
@@ -111,36 +182,85 @@ export function ChannelForm({ onClose, onMade }: { onClose: () => void; onMade: 
   );
 }
 
-export function RuleForm(props: { channels: readonly string[]; onClose: () => void; onDone: () => void }) {
-  const [name, setName] = useState("");
-  const [level, setLevel] = useState<EventLevel>("warning");
-  const [topics, setTopics] = useState<string[]>([]);
-  const [channels, setChannels] = useState<string[]>(props.channels.length === 1 ? [...props.channels] : []);
-  const [about, setAbout] = useState("");
-  const [isQuiet, setIsQuiet] = useState(false);
-  const [from, setFrom] = useState("22:00");
-  const [to, setTo] = useState("07:00");
+/**
+ * Who signs in at the mail server. A channel that signed in and does so no longer is told to forget its password; one whose password is left empty keeps it.
+ */
+function signInOf(
+  user: string,
+  password: string,
+  security: Security,
+  isChange: boolean,
+): { user?: string; password?: string | null } {
+  if (user === "" || security === "none") return isChange ? { password: null } : {};
+  return password === "" && isChange ? { user } : { user, password };
+}
+
+export function RuleForm(props: {
+  /** The rule that is changed; absent: one is made. */
+  before?: WireRule | undefined;
+  channels: readonly string[];
+  onClose: () => void;
+  onDone: () => void;
+}) {
+  const { before } = props;
+  const quiet = before?.quiet;
+  const [name, setName] = useState(before?.name ?? "");
+  const [level, setLevel] = useState<EventLevel>(before?.level ?? "warning");
+  const [topics, setTopics] = useState<string[]>(before?.topics ?? []);
+  const [channels, setChannels] = useState<string[]>(
+    before?.channels ?? (props.channels.length === 1 ? [...props.channels] : []),
+  );
+  const [about, setAbout] = useState((before?.about ?? []).join(", "));
+  const [isQuiet, setIsQuiet] = useState(quiet !== undefined);
+  const [from, setFrom] = useState(quiet?.from ?? "22:00");
+  const [to, setTo] = useState(quiet?.to ?? "07:00");
+  const [enabled, setEnabled] = useState(before?.enabled ?? true);
   const subjects = about.split(/[\s,;]+/).filter((each) => each !== "");
-  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  // A rule without a zone of its own goes by the appliance's, and stays so.
+  const zone = quiet === undefined ? localZone() : quiet.zone;
+  const settings: RuleSettingsInput = {
+    channels,
+    level,
+    enabled,
+    ...(before === undefined ? {} : { remindHours: before.remindHours }),
+    ...(before?.kinds === undefined ? {} : { kinds: before.kinds }),
+    ...(topics.length === 0 ? {} : { topics: topics.filter(isTopic) }),
+    ...(subjects.length === 0 ? {} : { about: subjects }),
+    ...(isQuiet
+      ? {
+          quiet: {
+            from,
+            to,
+            ...(zone === undefined ? {} : { zone }),
+            ...(quiet === undefined ? {} : { alsoAlerts: quiet.alsoAlerts }),
+          },
+        }
+      : {}),
+  };
+  const isNarrow = topics.length > 0 || subjects.length > 0 || isQuiet;
   return (
     <FormDialog
       wide
-      title="Add a rule"
-      submit="Add it"
+      title={before === undefined ? "Add a rule" : `Change rule ${before.name}`}
+      submit={before === undefined ? "Add it" : "Change it"}
       disabled={name.trim() === "" || channels.length === 0}
       onClose={props.onClose}
       onSubmit={async () => {
-        await api.createRule(name.trim(), {
-          channels,
-          level,
-          ...(topics.length === 0 ? {} : { topics: topics.filter(isTopic) }),
-          ...(subjects.length === 0 ? {} : { about: subjects }),
-          ...(isQuiet ? { quiet: { from, to, zone } } : {}),
-        });
+        if (before === undefined) await api.createRule(name.trim(), settings);
+        else await api.setRule(before.name, settings);
         props.onDone();
       }}
     >
-      <TextField label="Name" hint="Such as troubles-to-on-call" value={name} onInput={setName} />
+      {before === undefined ? (
+        <TextField label="Name" hint="Such as troubles-to-on-call" value={name} onInput={setName} />
+      ) : (
+        <CheckField
+          label="Switched on"
+          hint="While it is off it tells nobody anything"
+          checked={enabled}
+          onInput={setEnabled}
+        />
+      )}
       <SelectField
         label="Tell"
         value={level}
@@ -152,7 +272,7 @@ export function RuleForm(props: { channels: readonly string[]; onClose: () => vo
         ]}
       />
       <CheckList label="To" choices={props.channels} chosen={channels} onInput={setChannels} />
-      <details>
+      <details open={before !== undefined && isNarrow}>
         <summary>Only some topics, subjects or hours</summary>
         <div class="stack">
           <CheckList
@@ -177,7 +297,13 @@ export function RuleForm(props: { channels: readonly string[]; onClose: () => vo
           {isQuiet && (
             <div class="fields">
               <TextField label="From" type="time" value={from} onInput={setFrom} />
-              <TextField label="To" type="time" hint={zone} value={to} onInput={setTo} />
+              <TextField
+                label="To"
+                type="time"
+                hint={zone ?? "by the appliance’s time zone"}
+                value={to}
+                onInput={setTo}
+              />
             </div>
           )}
         </div>

@@ -1,5 +1,5 @@
-/** Making a schedule: what, when, and the next times as a check of both. */
-import type { WireShownTask, WireTask } from "../../contract/schedules.ts";
+/** Making and changing a schedule: what, when, and the next times as a check of both. */
+import type { WireSchedule, WireShownTask, WireTask } from "../../contract/schedules.ts";
 import { REPORT_KINDS, REPORT_SPANS, type ReportKind, type ReportSpan } from "../../contract/reports.ts";
 import { useState } from "preact/hooks";
 import { api } from "./api.ts";
@@ -8,13 +8,15 @@ import { FormDialog } from "./parts/dialog.tsx";
 import { SelectField, TextField } from "./parts/field.tsx";
 import { Trouble } from "./parts/notice.tsx";
 import { useResource } from "./resource.ts";
-import { TASK_CHOICES, timingOf } from "./schedule-words.ts";
+import { changedTask, TASK_CHOICES, timingFieldsOf, timingOf, type TimingFields } from "./schedule-words.ts";
+import { localZone } from "./timeline/time.ts";
 import { useStill } from "./use-still.ts";
 import { localTime } from "./words.ts";
 
 type TaskKind = WireShownTask["kind"];
-type Rhythm = "minutes" | "hourly" | "daily" | "weekly" | "cron";
 const ALL = "all vaults";
+/** The subject of a bookmark whose volume cannot be had. */
+const LOST = "volume/";
 const DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
 /** What there is to choose from. */
@@ -45,24 +47,43 @@ async function loadSubjects(): Promise<Subjects> {
   };
 }
 
-export function ScheduleForm({ onClose, onDone }: { onClose: () => void; onDone: () => void }) {
+const DEFAULT_TIMING: Omit<TimingFields, "timeZone"> = {
+  rhythm: "daily",
+  minutes: "60",
+  at: "01:30",
+  weekday: "1",
+  cron: "",
+};
+
+export function ScheduleForm(props: {
+  /** The schedule that is changed; absent: one is made. */
+  before?: WireSchedule | undefined;
+  onClose: () => void;
+  onDone: () => void;
+}) {
+  const { before, onClose, onDone } = props;
   const subjects = useResource(loadSubjects, []);
-  const [name, setName] = useState("");
-  const [kind, setKind] = useState<TaskKind>("bookmark");
-  const [subject, setSubject] = useState("");
-  const [keep, setKeep] = useState("30");
-  const [report, setReport] = useState<ReportKind>("protection");
-  const [span, setSpan] = useState<ReportSpan>("week");
-  const [rhythm, setRhythm] = useState<Rhythm>("daily");
-  const [minutes, setMinutes] = useState("60");
-  const [at, setAt] = useState("01:30");
-  const [weekday, setWeekday] = useState("1");
-  const [cron, setCron] = useState("");
-  const [timeZone, setTimeZone] = useState(Intl.DateTimeFormat().resolvedOptions().timeZone);
+  const [name, setName] = useState(before?.name ?? "");
+  const [description, setDescription] = useState(before?.description ?? "");
+  const [kind, setKind] = useState<TaskKind>(before?.task.kind ?? "bookmark");
+  const [subject, setSubject] = useState(before === undefined ? "" : subjectOf(before.task));
+  const [keep, setKeep] = useState(before === undefined ? "30" : String(before.task.keep ?? ""));
+  const [report, setReport] = useState<ReportKind>(before?.task.report ?? "protection");
+  const [span, setSpan] = useState<ReportSpan>(before?.task.span ?? "week");
+  const [when, setWhen] = useState<TimingFields>(() =>
+    before === undefined ? { ...DEFAULT_TIMING, timeZone: localZone() } : timingFieldsOf(before.timing),
+  );
+  const { rhythm, minutes, at, weekday, cron, timeZone } = when;
+  const set = (change: Partial<TimingFields>): void => setWhen((old) => ({ ...old, ...change }));
   const choices = subjectChoices(kind, subjects.value);
+  // What it is about stays to be chosen though it is in no list: all tiers, or what is gone. Otherwise a change of the time would change that, too.
+  const own = before?.task.kind === kind ? subjectOf(before.task) : "";
+  if (own !== "" && !choices.some((choice) => choice.value === own))
+    choices.unshift({ value: own, label: ownWords(own) });
   const chosen = choices.some((choice) => choice.value === subject) ? subject : (choices[0]?.value ?? "");
   const task = chosen === "" ? undefined : taskOf(kind, chosen, { keep, report, span });
-  const timing = timingOf({ rhythm, minutes, at, weekday, cron, timeZone });
+  const isLost = chosen === own && own === LOST;
+  const timing = timingOf(when);
   const still = useStill(JSON.stringify(timing));
   const preview = useResource(
     async () => (timing === undefined ? [] : (await api.previewSchedule(timing)).next),
@@ -71,21 +92,44 @@ export function ScheduleForm({ onClose, onDone }: { onClose: () => void; onDone:
   return (
     <FormDialog
       wide
-      title="Add a schedule"
-      submit="Add it"
-      disabled={name.trim() === "" || !task || !timing}
+      title={before === undefined ? "Add a schedule" : `Change schedule ${before.name}`}
+      submit={before === undefined ? "Add it" : "Change it"}
+      disabled={name.trim() === "" || !(task || isLost) || !timing}
       onClose={onClose}
       onSubmit={async () => {
-        if (!task || !timing) return;
-        await api.createSchedule({ name: name.trim(), task, timing });
+        if (!timing) return;
+        if (before === undefined) {
+          if (!task) return;
+          await api.createSchedule({ name: name.trim(), description: description.trim(), task, timing });
+        } else {
+          const change = task && changedTask(before.task, task);
+          await api.changeSchedule(before.name, {
+            description: description.trim(),
+            timing,
+            ...(change === undefined ? {} : { task: change }),
+          });
+        }
         onDone();
       }}
     >
       <div class="fields">
-        <TextField label="Name" hint="Such as nightly" value={name} onInput={setName} required />
+        {before === undefined && (
+          <TextField label="Name" hint="Such as nightly" value={name} onInput={setName} required />
+        )}
+        <TextField
+          label="Description"
+          hint="If the name does not say enough"
+          value={description}
+          onInput={setDescription}
+        />
         <SelectField label="What" value={kind} onInput={setKind} choices={TASK_CHOICES} />
         {choices.length > 0 ? (
-          <SelectField label={kind === "report" ? "Through channel" : "Of"} value={chosen} onInput={setSubject} choices={choices} />
+          <SelectField
+            label={kind === "report" ? "Through channel" : "Of"}
+            value={chosen}
+            onInput={setSubject}
+            choices={choices}
+          />
         ) : (
           <p class="quiet">
             {kind === "report"
@@ -118,7 +162,7 @@ export function ScheduleForm({ onClose, onDone }: { onClose: () => void; onDone:
         <SelectField
           label="When"
           value={rhythm}
-          onInput={setRhythm}
+          onInput={(rhythm) => set({ rhythm })}
           choices={[
             { value: "daily", label: "each day" },
             { value: "weekly", label: "each week" },
@@ -127,20 +171,32 @@ export function ScheduleForm({ onClose, onDone }: { onClose: () => void; onDone:
             { value: "cron", label: "by a cron expression" },
           ]}
         />
-        {rhythm === "minutes" && <TextField label="Minutes" inputMode="numeric" value={minutes} onInput={setMinutes} />}
+        {rhythm === "minutes" && (
+          <TextField label="Minutes" inputMode="numeric" value={minutes} onInput={(minutes) => set({ minutes })} />
+        )}
         {rhythm === "weekly" && (
           <SelectField
             label="Day"
             value={weekday}
-            onInput={setWeekday}
+            onInput={(weekday) => set({ weekday })}
             choices={DAYS.map((label, index) => ({ value: String((index + 1) % 7), label }))}
           />
         )}
-        {(rhythm === "daily" || rhythm === "weekly") && <TextField label="At" type="time" value={at} onInput={setAt} />}
-        {rhythm === "cron" && (
-          <TextField label="Expression" hint="Minute, hour, day, month, weekday" value={cron} onInput={setCron} mono />
+        {(rhythm === "daily" || rhythm === "weekly") && (
+          <TextField label="At" type="time" value={at} onInput={(at) => set({ at })} />
         )}
-        {rhythm !== "minutes" && <TextField label="Time zone" value={timeZone} onInput={setTimeZone} />}
+        {rhythm === "cron" && (
+          <TextField
+            label="Expression"
+            hint="Minute, hour, day, month, weekday"
+            value={cron}
+            onInput={(cron) => set({ cron })}
+            mono
+          />
+        )}
+        {rhythm !== "minutes" && (
+          <TextField label="Time zone" value={timeZone} onInput={(timeZone) => set({ timeZone })} />
+        )}
       </div>
       <div aria-live="polite" class="stack-tight">
         {timing && preview.value && preview.value.length > 0 && (
@@ -156,6 +212,29 @@ export function ScheduleForm({ onClose, onDone }: { onClose: () => void; onDone:
       </div>
     </FormDialog>
   );
+}
+
+/** What a task is about, as the form's choices name it. */
+function subjectOf(task: WireShownTask): string {
+  switch (task.kind) {
+    case "bookmark":
+      return task.machine === undefined ? `volume/${task.volume ?? ""}` : `machine/${task.machine}`;
+    case "check":
+    case "scrub":
+    case "gc":
+      return task.vault ?? ALL;
+    case "sync-tier":
+    case "verify-tier":
+      return `${task.vault ?? ""}/${task.tier ?? ""}`;
+    case "report":
+      return task.channel ?? "";
+  }
+}
+
+/** How that is called where no list names it. */
+function ownWords(own: string): string {
+  if (own === LOST) return "a volume that cannot be had";
+  return own.endsWith("/") ? `${own.slice(0, -1)}: all tiers` : own.replace("/", ": ");
 }
 
 const same = <Value extends string>(values: readonly Value[]): { value: Value; label: string }[] =>
@@ -193,6 +272,7 @@ function taskOf(kind: TaskKind, chosen: string, { keep, report, span }: TaskDeta
   const of = chosen === ALL ? {} : { vault: chosen };
   switch (kind) {
     case "bookmark": {
+      if (second === "") return undefined;
       const count = Number(keep);
       if (keep.trim() !== "" && !(Number.isInteger(count) && count >= 1 && count <= 1000)) return undefined;
       return {
@@ -206,6 +286,7 @@ function taskOf(kind: TaskKind, chosen: string, { keep, report, span }: TaskDeta
     case "gc":
       return { kind, ...of };
     case "sync-tier":
+      return { kind, vault: first, ...(second === "" ? {} : { tier: second }) };
     case "verify-tier":
       return { kind, vault: first, tier: second };
     case "report":

@@ -28,7 +28,9 @@ test("doors that mean all addresses are named as the browser reached the applian
 test("every command names the volume, on the appliance through its socket", () => {
   for (const client of CLIENTS) expect(textOf(client, UNIX)).toContain("web1");
   expect(textOf("linux", UNIX)).toContain("nbd-client -unix '/srv/stern way/nbd.sock' /dev/nbd0 -name web1");
-  expect(textOf("qemu", UNIX)).toContain("server.type=unix,server.path=/srv/stern way/nbd.sock");
+  expect(textOf("qemu", UNIX)).toContain(",server.path=/srv/stern way/nbd.sock,export=web1,");
+  expect(textOf("qemu", UNIX)).toContain("-blockdev 'driver=nbd,");
+  expect(textOf("proxmox", UNIX)).toContain(`--args '-blockdev "driver=nbd,`);
   expect(textOf("qemu", UNIX)).toContain("socket=/srv/stern%20way/nbd.sock");
 });
 
@@ -44,7 +46,7 @@ test("a door with TLS and certificates gets both in every command", () => {
 
 test("a door without TLS gets none", () => {
   for (const client of CLIENTS) expect(textOf(client, OPEN)).not.toContain("tls");
-  expect(textOf("qemu", OPEN)).toContain("'nbd://127.0.0.1:10809/web1'");
+  expect(textOf("qemu", OPEN)).toContain(" nbd://127.0.0.1:10809/web1");
 });
 
 test("the certificate's files have the names that QEMU looks for, and are made for their owner alone", () => {

@@ -83,7 +83,8 @@ describe("commands", () => {
     commandsOf(door, "web1", at).find((each) => each.id === id)!.text;
 
   test("URIs name the door, and what listens everywhere goes by the page's own host", () => {
-    expect(uriOf(secure, "web1@lsn:7")).toBe("nbds://[fe80::1]:10809/web1@lsn:7?tls-certificates=FOLDER");
+    expect(uriOf(secure, "web1@lsn:7")).toBe("nbds://[fe80::1]:10809/web1@lsn:7");
+    expect(command(secure, "nbdfuse", "lsn:7")).toContain("dir=/etc/sternway-client,endpoint=client");
     expect(uriOf(plain, "web1@lsn:7")).toBe("nbd://127.0.0.1:10810/web1@lsn:7");
     expect(uriOf(own, "web1")).toBe("nbd+unix:///web1?socket=/srv/stern%20way/nbd.sock");
   });
@@ -102,11 +103,12 @@ describe("commands", () => {
 
   test("credentials come with TLS, and what a shell would take apart is quoted", () => {
     expect(command(secure, "qemu-nbd", "lsn:7")).toContain(
-      "--object tls-creds-x509,id=tls0,dir=FOLDER,endpoint=client --image-opts 'driver=nbd,server.type=inet",
+      "--object tls-creds-x509,id=tls0,dir=/etc/sternway-client,endpoint=client --image-opts driver=nbd,server.type=inet",
     );
-    expect(command(secure, "nbd-client", "lsn:7")).toContain("-certfile FOLDER/client-cert.pem");
+    expect(command(secure, "nbd-client", "lsn:7")).toContain("-certfile /etc/sternway-client/client-cert.pem");
     expect(command(secure, "qemu-system", "lsn:7")).toContain("file.tls-creds=tls0");
     expect(command(own, "nbd-client", "lsn:7")).toContain("-unix '/srv/stern way/nbd.sock'");
+    expect(command(own, "qemu-nbd")).toContain("--image-opts 'driver=nbd,server.type=unix,server.path=/srv/stern way/");
     expect(command(own, "nbdfuse", "bookmark:x")).toContain(
       "'nbd+unix:///web1@bookmark:x?socket=/srv/stern%20way/nbd.sock'",
     );

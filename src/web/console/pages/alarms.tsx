@@ -10,16 +10,19 @@ import { ButtonLink, Link } from "../parts/link.tsx";
 import { Badge, Loaded, Notice } from "../parts/notice.tsx";
 import { Card, Empty, Facts, Page } from "../parts/page.tsx";
 import { useResource } from "../resource.ts";
-import { pathWith } from "../route.ts";
+import { restorePath, timelinePath } from "../restore/places.ts";
 import { useMay } from "../session.tsx";
 import { formatSize } from "../words.ts";
 
+type Tone = "good" | "warn" | "bad";
 type Verdict = NonNullable<WireAlarm["acknowledged"]>["verdict"];
 const VERDICTS: Record<Verdict, string> = {
   mine: "somebody meant it",
   attack: "an attack",
   unclear: "unclear",
 };
+
+const VERDICT_TONES: Record<Verdict, Tone> = { mine: "good", attack: "bad", unclear: "warn" };
 
 export function Alarms() {
   const [limit, setLimit] = useState(50);
@@ -58,6 +61,8 @@ export function Alarms() {
 function AlarmCard({ alarm, onAnswer }: { alarm: WireAlarm; onAnswer: () => void }) {
   const may = useMay();
   const isNew = alarm.acknowledged === undefined;
+  // Whoever said that it was an attack, or could not tell, still has to act.
+  const isMeant = alarm.acknowledged?.verdict === "mine";
   return (
     <Card
       title={alarm.volume ?? "A volume that cannot be had now"}
@@ -65,8 +70,8 @@ function AlarmCard({ alarm, onAnswer }: { alarm: WireAlarm; onAnswer: () => void
         <>
           {alarm.volume !== undefined && may("getImage") && (
             <ButtonLink
-              to={pathWith("/restore", { volume: alarm.volume, at: `lsn:${alarm.before.lsn}` })}
-              kind={isNew ? "primary" : "plain"}
+              to={restorePath({ volume: alarm.volume, at: `lsn:${alarm.before.lsn}` })}
+              kind={isMeant ? "plain" : "primary"}
             >
               Restore the moment before
             </ButtonLink>
@@ -84,11 +89,11 @@ function AlarmCard({ alarm, onAnswer }: { alarm: WireAlarm; onAnswer: () => void
     >
       <div class="row">
         <Badge tone={alarm.state === "open" ? "bad" : "plain"}>{alarm.state === "open" ? "goes on" : "over"}</Badge>
-        <Badge tone={isNew ? "warn" : "good"}>
+        <Badge tone={alarm.acknowledged ? VERDICT_TONES[alarm.acknowledged.verdict] : "warn"}>
           {alarm.acknowledged ? VERDICTS[alarm.acknowledged.verdict] : "nobody has looked into it"}
         </Badge>
       </div>
-      {isNew && alarm.state === "open" && (
+      {!isMeant && alarm.state === "open" && (
         <Notice tone="bad" title="What to do">
           Disconnect the machine from its network, and let it run no longer. Then restore the moment before: nothing of
           it is lost.
@@ -106,7 +111,11 @@ function AlarmCard({ alarm, onAnswer }: { alarm: WireAlarm; onAnswer: () => void
           ["Kept by", alarm.hold ?? "no hold: it could not be made"],
           [
             "Timeline",
-            alarm.volume && <Link to={`/volumes/${encodeURIComponent(alarm.volume)}`}>of {alarm.volume}</Link>,
+            alarm.volume && (
+              <Link to={timelinePath(alarm.volume, `lsn:${alarm.before.lsn}`)}>
+                of {alarm.volume}, at the moment before
+              </Link>
+            ),
           ],
           [
             "Looked into by",

@@ -1,21 +1,17 @@
 /** Machines: volumes that belong together. Their history is on the timeline; here is what they consist of, and who may connect as one. */
-import type { WireCredential } from "../../../contract/credentials.ts";
 import type { WireMachine } from "../../../contract/machines.ts";
 import { useState } from "preact/hooks";
 import { api } from "../api.ts";
-import { certificateCommand } from "../connect-commands.ts";
+import { MachineCertificates } from "../certificates.tsx";
 import { optional } from "../gather.ts";
 import { Button } from "../parts/button.tsx";
-import { Copyable } from "../parts/copyable.tsx";
 import { Confirm, Dialog, FormDialog } from "../parts/dialog.tsx";
-import { CheckField, CheckList, SelectField, TextField } from "../parts/field.tsx";
-import { Time } from "../parts/figures.tsx";
+import { CheckList, SelectField, TextField } from "../parts/field.tsx";
 import { Link } from "../parts/link.tsx";
-import { Badge, Loaded, Notice, Trouble } from "../parts/notice.tsx";
+import { Badge, Loaded, Notice } from "../parts/notice.tsx";
 import { Card, Empty, Page } from "../parts/page.tsx";
-import { Table } from "../parts/table.tsx";
-import { useAction, useResource } from "../resource.ts";
-import { useMay, useWho } from "../session.tsx";
+import { useResource } from "../resource.ts";
+import { useMay } from "../session.tsx";
 import { formatSize, listed, plural, sentence } from "../words.ts";
 
 type Open = { what: "change" | "delete" | "certificates"; machine: WireMachine } | { what: "create" } | undefined;
@@ -55,7 +51,14 @@ export function Machines() {
       {open?.what === "change" && (
         <Edit machine={open.machine} all={machines.value ?? []} onClose={close} onDone={machines.reload} />
       )}
-      {open?.what === "certificates" && <Certificates machine={open.machine} onClose={close} />}
+      {open?.what === "certificates" && (
+        <Dialog title={`Certificates of ${open.machine.name}`} onClose={close} wide>
+          <MachineCertificates machine={open.machine.name} />
+          <div class="row-end">
+            <Button onClick={close}>Close</Button>
+          </div>
+        </Dialog>
+      )}
       {open?.what === "delete" && (
         <Confirm
           title={`Forget machine ${open.machine.name}?`}
@@ -205,97 +208,5 @@ function ScriptChoice(props: {
       onInput={props.onInput}
       choices={[{ value: "", label: "none" }, ...props.names.map((each) => ({ value: each, label: each }))]}
     />
-  );
-}
-
-function Certificates({ machine, onClose }: { machine: WireMachine; onClose: () => void }) {
-  const may = useMay();
-  const who = useWho();
-  const list = useResource(() => api.credentials(machine.name), [machine.name]);
-  const [name, setName] = useState("");
-  const [writes, setWrites] = useState(false);
-  const [made, setMade] = useState<string | undefined>(undefined);
-  const make = useAction(async () => {
-    setMade(certificateCommand(await api.createCredential(machine.name, { name: name.trim(), readOnly: !writes })));
-    list.reload();
-  });
-  const remove = useAction(async (id: number) => {
-    await api.deleteCredential(machine.name, id);
-    list.reload();
-  });
-  return (
-    <Dialog title={`Certificates of ${machine.name}`} onClose={onClose} wide>
-      <p class="quiet">
-        With one of these a program reaches the disks of {machine.name} over the network, and no others.
-      </p>
-      <Loaded of={list}>
-        {(all) => (
-          <Table
-            label="Certificates"
-            rows={all}
-            rowKey={(each: WireCredential) => each.id}
-            empty={<p class="quiet">There are none.</p>}
-            columns={[
-              { label: "For", cell: (each) => each.name },
-              { label: "May", cell: (each) => (each.readOnly ? "read the past" : "read and write") },
-              { label: "Expires", cell: (each) => <Time at={each.expiresAt} /> },
-              {
-                label: "",
-                cell: (each) =>
-                  may("deleteCredential") && (
-                    <Button
-                      size="small"
-                      kind="danger"
-                      label={`Take back the certificate ${each.name}`}
-                      busy={remove.busy}
-                      onClick={() => void remove.run(each.id)}
-                    >
-                      Take back
-                    </Button>
-                  ),
-              },
-            ]}
-          />
-        )}
-      </Loaded>
-      <Trouble error={remove.error} />
-      {made === undefined ? (
-        may("createCredential") && (
-          <form
-            class="stack"
-            onSubmit={(event) => {
-              event.preventDefault();
-              void make.run();
-            }}
-          >
-            <TextField label="A new one, for" hint="Such as web1-host" value={name} onInput={setName} />
-            {who.role === "administrator" && (
-              <CheckField
-                label="It may write to the disks"
-                hint="For the protected machine itself; without it only past moments can be read"
-                checked={writes}
-                onInput={setWrites}
-              />
-            )}
-            <Trouble error={make.error} />
-            <div>
-              <Button type="submit" busy={make.busy} disabled={name.trim() === ""}>
-                Make a certificate
-              </Button>
-            </div>
-          </form>
-        )
-      ) : (
-        <>
-          <Notice tone="warn" title="The private key is shown this once">
-            Run this on the machine.
-          </Notice>
-          <Copyable text={made} label="the certificate" />
-        </>
-      )}
-      <div class="row-end">
-        <Button onClick={onClose}>Close</Button>
-      </div>
-    </Dialog>
   );
 }

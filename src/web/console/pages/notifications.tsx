@@ -21,10 +21,14 @@ const DELIVERIES: Record<WireDelivery["state"], Tone> = {
   "given-up": "bad",
 };
 
+/** The form that is open; with `before`, that changes what there is. */
+type Open = { what: "channel"; before?: WireChannel } | { what: "rule"; before?: WireRule } | undefined;
+
 export function Notifications() {
   const channels = useResource(() => api.channels(), [], { everyMs: 10_000 });
   const rules = useResource(() => api.rules(), []);
-  const [open, setOpen] = useState<"" | "channel" | "rule">("");
+  const [open, setOpen] = useState<Open>(undefined);
+  const close = (): void => setOpen(undefined);
   const [secret, setSecret] = useState<string | undefined>(undefined);
   const names = (channels.value ?? []).map((channel) => channel.name);
   return (
@@ -35,34 +39,49 @@ export function Notifications() {
       <Card
         title="Channels"
         actions={
-          <Button size="small" onClick={() => setOpen("channel")}>
+          <Button size="small" onClick={() => setOpen({ what: "channel" })}>
             Add a channel
           </Button>
         }
       >
-        <Loaded of={channels}>{(all) => <Channels all={all} onChanged={channels.reload} />}</Loaded>
+        <Loaded of={channels}>
+          {(all) => (
+            <Channels
+              all={all}
+              onChanged={channels.reload}
+              onChange={(before) => setOpen({ what: "channel", before })}
+            />
+          )}
+        </Loaded>
       </Card>
       <Card
         title="Rules"
         actions={
-          <Button size="small" onClick={() => setOpen("rule")} disabled={names.length === 0}>
+          <Button size="small" onClick={() => setOpen({ what: "rule" })} disabled={names.length === 0}>
             Add a rule
           </Button>
         }
       >
-        <Loaded of={rules}>{(all) => <Rules all={all} onChanged={rules.reload} />}</Loaded>
+        <Loaded of={rules}>
+          {(all) => (
+            <Rules all={all} onChanged={rules.reload} onChange={(before) => setOpen({ what: "rule", before })} />
+          )}
+        </Loaded>
       </Card>
       <Deliveries />
-      {open === "channel" && (
+      {open?.what === "channel" && (
         <ChannelForm
-          onClose={() => setOpen("")}
+          before={open.before}
+          onClose={close}
           onMade={(made) => {
             channels.reload();
             setSecret(made.secret);
           }}
         />
       )}
-      {open === "rule" && <RuleForm channels={names} onClose={() => setOpen("")} onDone={rules.reload} />}
+      {open?.what === "rule" && (
+        <RuleForm before={open.before} channels={names} onClose={close} onDone={rules.reload} />
+      )}
       {secret !== undefined && (
         <Dialog title="The webhook’s secret" onClose={() => setSecret(undefined)}>
           <Notice tone="warn" title="It is shown this once">
@@ -80,7 +99,14 @@ export function Notifications() {
   );
 }
 
-function Channels({ all, onChanged }: { all: readonly WireChannel[]; onChanged: () => void }) {
+interface ListProps<Entry> {
+  all: readonly Entry[];
+  onChanged: () => void;
+  /** Opens the form that changes one. */
+  onChange: (entry: Entry) => void;
+}
+
+function Channels({ all, onChanged, onChange }: ListProps<WireChannel>) {
   const [removing, setRemoving] = useState<string | undefined>(undefined);
   const [told, setTold] = useState<string | undefined>(undefined);
   const test = useAction(async (name: string) => {
@@ -135,6 +161,9 @@ function Channels({ all, onChanged }: { all: readonly WireChannel[]; onChanged: 
                 >
                   Test
                 </Button>
+                <Button size="small" label={`Change channel ${channel.name}`} onClick={() => onChange(channel)}>
+                  Change
+                </Button>
                 <Button
                   size="small"
                   kind="danger"
@@ -165,7 +194,7 @@ function Channels({ all, onChanged }: { all: readonly WireChannel[]; onChanged: 
   );
 }
 
-function Rules({ all, onChanged }: { all: readonly WireRule[]; onChanged: () => void }) {
+function Rules({ all, onChanged, onChange }: ListProps<WireRule>) {
   const [removing, setRemoving] = useState<string | undefined>(undefined);
   return (
     <>
@@ -185,14 +214,19 @@ function Rules({ all, onChanged }: { all: readonly WireRule[]; onChanged: () => 
           {
             label: "",
             cell: (rule) => (
-              <Button
-                size="small"
-                kind="danger"
-                label={`Remove rule ${rule.name}`}
-                onClick={() => setRemoving(rule.name)}
-              >
-                Remove
-              </Button>
+              <div class="row">
+                <Button size="small" label={`Change rule ${rule.name}`} onClick={() => onChange(rule)}>
+                  Change
+                </Button>
+                <Button
+                  size="small"
+                  kind="danger"
+                  label={`Remove rule ${rule.name}`}
+                  onClick={() => setRemoving(rule.name)}
+                >
+                  Remove
+                </Button>
+              </div>
             ),
           },
         ]}

@@ -3,13 +3,17 @@ import type { ReportCell, ReportKind, ReportSection, WireReport } from "../../..
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { api } from "../api.ts";
+import { Button } from "../parts/button.tsx";
+import { FormDialog } from "../parts/dialog.tsx";
 import { SelectField } from "../parts/field.tsx";
 import { Size, Time } from "../parts/figures.tsx";
-import { Loaded, Notice, type Tone } from "../parts/notice.tsx";
+import { Link } from "../parts/link.tsx";
+import { Loaded, Notice, Trouble, type Tone } from "../parts/notice.tsx";
 import { Card, Page } from "../parts/page.tsx";
 import { Table } from "../parts/table.tsx";
 import { useResource } from "../resource.ts";
 import { pathWith } from "../route.ts";
+import { useMay } from "../session.tsx";
 import { localTime, plural, sentence, spell } from "../words.ts";
 
 const RANGES = [
@@ -22,7 +26,10 @@ type Range = (typeof RANGES)[number]["value"];
 const LEVELS: Record<WireReport["findings"][number]["level"], Tone> = { good: "good", warning: "warn", bad: "bad" };
 
 export function Reports() {
+  const may = useMay();
   const reports = useResource(() => api.reports(), []);
+  const [isSending, setSending] = useState(false);
+  const [sentTo, setSentTo] = useState<string | undefined>(undefined);
   const [kind, setKind] = useState<ReportKind>("protection");
   const [range, setRange] = useState<Range>("-7d");
   const report = useResource(() => api.report(kind, { from: range }), [kind, range]);
@@ -39,6 +46,7 @@ export function Reports() {
           <a class="button" href={path("csv")} download={`sternway-${kind}.csv`}>
             Spreadsheet (CSV)
           </a>
+          {may("sendReport") && <Button onClick={() => setSending(true)}>Send it</Button>}
         </>
       }
     >
@@ -58,8 +66,51 @@ export function Reports() {
           )}
         </Loaded>
       </Card>
+      {sentTo !== undefined && (
+        <Notice tone="good" live title={`It is on its way through ${sentTo}`}>
+          What becomes of it is among <Link to="/notifications">what was sent</Link>.
+        </Notice>
+      )}
       <Loaded of={report}>{(value) => <Shown report={value} />}</Loaded>
+      {isSending && <Send kind={kind} range={range} onClose={() => setSending(false)} onSent={setSentTo} />}
     </Page>
+  );
+}
+
+function Send(props: { kind: ReportKind; range: Range; onClose: () => void; onSent: (channel: string) => void }) {
+  const channels = useResource(() => api.channels(), []);
+  const [picked, setPicked] = useState("");
+  const all = channels.value ?? [];
+  const channel = picked === "" ? (all[0]?.name ?? "") : picked;
+  return (
+    <FormDialog
+      title="Send this report"
+      submit="Send it"
+      disabled={channel === ""}
+      onClose={props.onClose}
+      onSubmit={async () => {
+        await api.sendReport(props.kind, channel, { from: props.range });
+        props.onSent(channel);
+      }}
+    >
+      <p>By mail it goes as a page, with the figures as a spreadsheet beside it.</p>
+      <Trouble error={channels.error} />
+      {channels.value !== undefined && all.length === 0 ? (
+        <p>
+          There is no channel yet. Add one under <Link to="/notifications">Notifications</Link> first.
+        </p>
+      ) : (
+        <SelectField
+          label="Through"
+          value={channel}
+          onInput={setPicked}
+          choices={all.map(({ name, kind }) => ({
+            value: name,
+            label: `${name} (${kind === "email" ? "e-mail" : "webhook"})`,
+          }))}
+        />
+      )}
+    </FormDialog>
   );
 }
 

@@ -28,10 +28,10 @@ const OUTCOMES: Record<NonNullable<WireSchedule["last"]>["outcome"], Tone> = {
 export function Schedules() {
   const may = useMay();
   const schedules = useResource(() => api.schedules(), [], { everyMs: 5_000 });
-  const [adding, setAdding] = useState(false);
+  const [form, setForm] = useState<{ before?: WireSchedule } | undefined>(undefined);
   const [removing, setRemoving] = useState<WireSchedule | undefined>(undefined);
   const add = may("createSchedule") && (
-    <Button kind="primary" onClick={() => setAdding(true)}>
+    <Button kind="primary" onClick={() => setForm({})}>
       Add a schedule
     </Button>
   );
@@ -54,6 +54,7 @@ export function Schedules() {
                   key={schedule.name}
                   schedule={schedule}
                   onChanged={schedules.reload}
+                  onChange={() => setForm({ before: schedule })}
                   onRemove={() => setRemoving(schedule)}
                 />
               ))}
@@ -62,7 +63,7 @@ export function Schedules() {
         }
       </Loaded>
       {may("listScripts") && <Scripts />}
-      {adding && <ScheduleForm onClose={() => setAdding(false)} onDone={schedules.reload} />}
+      {form && <ScheduleForm before={form.before} onClose={() => setForm(undefined)} onDone={schedules.reload} />}
       {removing && (
         <Confirm
           title={`Remove schedule ${removing.name}?`}
@@ -80,8 +81,15 @@ export function Schedules() {
   );
 }
 
-function ScheduleCard(props: { schedule: WireSchedule; onChanged: () => void; onRemove: () => void }) {
-  const { schedule, onChanged, onRemove } = props;
+function ScheduleCard(props: {
+  schedule: WireSchedule;
+  /** It was run or paused. */
+  onChanged: () => void;
+  /** Opens the form that changes it. */
+  onChange: () => void;
+  onRemove: () => void;
+}) {
+  const { schedule, onChanged, onChange, onRemove } = props;
   const may = useMay();
   const run = useAction(async () => {
     await api.runSchedule(schedule.name);
@@ -109,6 +117,11 @@ function ScheduleCard(props: { schedule: WireSchedule; onChanged: () => void; on
               onClick={() => void pause.run()}
             >
               {schedule.paused ? "Go on" : "Pause"}
+            </Button>
+          )}
+          {may("changeSchedule") && (
+            <Button size="small" label={`Change ${schedule.name}`} onClick={onChange}>
+              Change
             </Button>
           )}
           {may("deleteSchedule") && (

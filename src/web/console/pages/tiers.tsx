@@ -10,6 +10,8 @@ import { CheckField, ChoiceField, SelectField, TextField } from "../parts/field.
 import { Progress, Size, Time } from "../parts/figures.tsx";
 import { Badge, Loaded, Notice } from "../parts/notice.tsx";
 import { Card, Empty, Facts, Page } from "../parts/page.tsx";
+import { PlaceFields, usePlaceEntry } from "../place-fields.tsx";
+import { ReceivedPlaces } from "../received-places.tsx";
 import { useResource } from "../resource.ts";
 import { navigate } from "../route.ts";
 import { useMay } from "../session.tsx";
@@ -62,6 +64,7 @@ export function Tiers() {
           )
         }
       </Loaded>
+      {may("listReceived") && <ReceivedPlaces />}
       {open?.what === "add" && <Add vaults={found.value?.vaults ?? []} onClose={close} onDone={found.reload} />}
       {open?.what === "sync" && (
         <FormDialog
@@ -162,33 +165,13 @@ function Verify({ tier, onClose }: { tier: WireTier; onClose: () => void }) {
   );
 }
 
-type PlaceKind = "file" | "s3" | "https";
-const PLACES: Record<PlaceKind, { label: string; hint: string; example: string; secret?: string }> = {
-  file: { label: "A disk or mounted share", hint: "a folder on the appliance", example: "file:///mnt/usb" },
-  s3: {
-    label: "An S3 service",
-    hint: "in a bucket",
-    example: "s3://backups/web?endpoint=https://s3.example.org&region=eu-1",
-    secret: "A file on the appliance with the lines accessKeyId=… and secretAccessKey=…",
-  },
-  https: {
-    label: "Another Sternway appliance",
-    hint: "in a place that it keeps for this one",
-    example: "https://backup.example.org:7481/web",
-    secret: "A file on the appliance with the token that the other one gave",
-  },
-};
-
 function Add({ vaults, onClose, onDone }: { vaults: readonly string[]; onClose: () => void; onDone: () => void }) {
   const [vault, setVault] = useState(vaults[0] ?? "default");
   const [name, setName] = useState("");
-  const [kind, setKind] = useState<PlaceKind>("file");
-  const [url, setUrl] = useState("");
-  const [secretFile, setSecretFile] = useState("");
+  const place = usePlaceEntry();
   const [mode, setMode] = useState<WireTier["mode"]>("continuous");
   const [schedule, setSchedule] = useState("daily");
   const [rpo, setRpo] = useState("5");
-  const place = PLACES[kind];
   const rpoSeconds = Number(rpo);
   const isValid = rpoSeconds >= 0.1 && rpoSeconds <= 86_400;
   return (
@@ -196,15 +179,14 @@ function Add({ vaults, onClose, onDone }: { vaults: readonly string[]; onClose: 
       wide
       title="Add a tier"
       submit="Add it"
-      disabled={name.trim() === "" || url.trim() === "" || !isValid}
+      disabled={name.trim() === "" || !place.isComplete || !isValid}
       onClose={onClose}
       onSubmit={async () => {
         const wish: AddTier = {
           name: name.trim(),
-          url: url.trim(),
+          ...place.place,
           mode,
           rpoSeconds,
-          ...(secretFile.trim() === "" || kind === "file" ? {} : { secretFile: secretFile.trim() }),
           ...(mode === "scheduled" ? { schedule: schedule.trim() } : {}),
         };
         await api.addTier(vault, wish);
@@ -227,30 +209,7 @@ function Add({ vaults, onClose, onDone }: { vaults: readonly string[]; onClose: 
           onInput={setName}
         />
       </div>
-      <ChoiceField
-        label="Place"
-        value={kind}
-        onInput={setKind}
-        choices={(["file", "s3", "https"] as const).map((each) => ({ value: each, ...PLACES[each] }))}
-      />
-      <TextField
-        label="Address"
-        value={url}
-        onInput={setUrl}
-        placeholder={place.example}
-        hint={`Such as ${place.example}`}
-        mono
-      />
-      {place.secret !== undefined && (
-        <TextField
-          label="Secret"
-          hint={place.secret}
-          value={secretFile}
-          onInput={setSecretFile}
-          placeholder="/etc/sternway/tier.secret"
-          mono
-        />
-      )}
+      <PlaceFields of={place} />
       <ChoiceField
         label="When is it copied?"
         value={mode}

@@ -1,11 +1,14 @@
 /** Vaults: where history is stored. */
-import type { VaultKey, WireVault } from "../../../contract/contract.ts";
+import type { WireVault } from "../../../contract/contract.ts";
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { api } from "../api.ts";
+import { each } from "../gather.ts";
+import { KeyFields, useKey } from "../key-fields.tsx";
+import { OpenFromTier, Refresh, TakeOver } from "../origin-dialogs.tsx";
 import { Button } from "../parts/button.tsx";
 import { Confirm, FormDialog } from "../parts/dialog.tsx";
-import { CheckField, ChoiceField, TextField } from "../parts/field.tsx";
+import { CheckField, TextField } from "../parts/field.tsx";
 import { Progress, Size } from "../parts/figures.tsx";
 import { Badge, Loaded, Notice, Trouble, type Tone } from "../parts/notice.tsx";
 import { Card, Facts, Page } from "../parts/page.tsx";
@@ -25,12 +28,12 @@ const TONES: Record<WireVault["state"], Tone> = {
   unavailable: "bad",
 };
 
-type Open =
-  { what: "unlock" | "lock" | "delete" | "forget" | "check"; vault: WireVault } | { what: "create" } | undefined;
+type VaultAction = "unlock" | "lock" | "delete" | "forget" | "check" | "take-over" | "refresh";
+type Open = { what: VaultAction; vault: WireVault } | { what: "create" | "open-from" } | undefined;
 
 export function Vaults() {
   const may = useMay();
-  const vaults = useResource(() => api.vaults(), [], { everyMs: 5_000 });
+  const vaults = useResource(loadVaults, [], { everyMs: 5_000 });
   const scrub = useResource(() => api.scrubStatus(), [], { everyMs: 15_000 });
   const [open, setOpen] = useState<Open>(undefined);
   const close = (): void => setOpen(undefined);
@@ -39,16 +42,22 @@ export function Vaults() {
     <Page
       title="Vaults"
       intro="A vault is one store: what is equal in it is kept once, and it has at most one key. Most appliances need one."
-      actions={may("createVault") && <Button onClick={() => setOpen({ what: "create" })}>Make a vault</Button>}
+      actions={
+        <>
+          {may("openVaultFrom") && <Button onClick={() => setOpen({ what: "open-from" })}>Open one from a tier</Button>}
+          {may("createVault") && <Button onClick={() => setOpen({ what: "create" })}>Make a vault</Button>}
+        </>
+      }
     >
       <Loaded of={vaults}>
-        {(all) => (
+        {({ all, fromTiers }) => (
           <>
             {all.map((vault) => (
               <VaultCard
                 key={vault.name}
                 vault={vault}
-                scrub={scrub.value?.vaults.find((each) => each.vault === vault.name)}
+                isFromTier={fromTiers.has(vault.name)}
+                scrub={scrub.value?.vaults.find((of) => of.vault === vault.name)}
                 onOpen={(what) => setOpen({ what, vault })}
               />
             ))}
@@ -56,6 +65,9 @@ export function Vaults() {
         )}
       </Loaded>
       {open?.what === "create" && <CreateVault onClose={close} onDone={done} />}
+      {open?.what === "open-from" && <OpenFromTier onClose={close} onDone={done} />}
+      {open?.what === "take-over" && <TakeOver vault={open.vault} onClose={close} onDone={done} />}
+      {open?.what === "refresh" && <Refresh vault={open.vault} onClose={close} onDone={done} />}
       {open?.what === "unlock" && <Unlock vault={open.vault} onClose={close} onDone={done} />}
       {open?.what === "lock" && <Lock vault={open.vault} onClose={close} onDone={done} />}
       {open?.what === "check" && <StartWork vault={open.vault.name} onClose={close} />}
@@ -93,19 +105,38 @@ export function Vaults() {
   );
 }
 
+/** All vaults, and those among them that may be another appliance's: what is only read here and has a tier was opened from it, or taken over by somebody else. */
+async function loadVaults(): Promise<{ all: WireVault[]; fromTiers: ReadonlySet<string> }> {
+  const all = await api.vaults();
+  const readOnly = all.filter((vault) => vault.state === "read-only").map((vault) => vault.name);
+  const tiers = await each(readOnly, (name) => api.tiers(name));
+  return { all, fromTiers: new Set(readOnly.filter((_, index) => (tiers[index]?.length ?? 0) > 0)) };
+}
+
 type ScrubOf = Awaited<ReturnType<typeof api.scrubStatus>>["vaults"][number];
 
 function VaultCard(props: {
   vault: WireVault;
+  isFromTier: boolean;
   scrub: ScrubOf | undefined;
-  onOpen: (what: "unlock" | "lock" | "delete" | "forget" | "check") => void;
+  onOpen: (what: VaultAction) => void;
 }) {
-  const { vault, scrub, onOpen } = props;
+  const { vault, isFromTier, scrub, onOpen } = props;
   const may = useMay();
   const status = vault.status;
   const isOpen = status !== undefined;
   const buttons: ComponentChildren = (
     <>
+      {isFromTier && may("refreshVault") && (
+        <Button size="small" label={`Read vault ${vault.name} anew`} onClick={() => onOpen("refresh")}>
+          Read anew
+        </Button>
+      )}
+      {isFromTier && may("takeOverVault") && (
+        <Button size="small" label={`Take vault ${vault.name} over`} onClick={() => onOpen("take-over")}>
+          Take over
+        </Button>
+      )}
       {isOpen && may("startCheck") && (
         <Button size="small" label={`Check vault ${vault.name}`} onClick={() => onOpen("check")}>
           Check
@@ -218,53 +249,6 @@ function SpaceOf({ vault }: { vault: string }) {
         )}
       </div>
     </details>
-  );
-}
-
-type KeyKind = "none" | "passphrase" | "file";
-
-function useKey(initial: KeyKind) {
-  const [kind, setKind] = useState<KeyKind>(initial);
-  const [passphrase, setPassphrase] = useState("");
-  const [file, setFile] = useState("");
-  const key: VaultKey | undefined =
-    kind === "passphrase" ? { passphrase } : kind === "file" ? { keyFile: file.trim() } : undefined;
-  const isComplete = kind === "none" || (kind === "passphrase" ? passphrase !== "" : file.trim().startsWith("/"));
-  return { kind, setKind, passphrase, setPassphrase, file, setFile, key, isComplete };
-}
-
-function KeyFields({ of, withNone }: { of: ReturnType<typeof useKey>; withNone?: string }) {
-  return (
-    <>
-      <ChoiceField
-        label="Key"
-        value={of.kind}
-        onInput={of.setKind}
-        choices={[
-          ...(withNone === undefined ? [] : [{ value: "none" as const, label: withNone }]),
-          { value: "passphrase" as const, label: "A passphrase" },
-          { value: "file" as const, label: "A key file on the appliance" },
-        ]}
-      />
-      {of.kind === "passphrase" && (
-        <TextField
-          label="Passphrase"
-          type="password"
-          value={of.passphrase}
-          onInput={of.setPassphrase}
-          autocomplete="off"
-        />
-      )}
-      {of.kind === "file" && (
-        <TextField
-          label="Path of the file"
-          placeholder="/etc/sternway/vault.key"
-          value={of.file}
-          onInput={of.setFile}
-          mono
-        />
-      )}
-    </>
   );
 }
 

@@ -2,9 +2,11 @@
 import { useState } from "preact/hooks";
 import { api } from "../api.ts";
 import { Copyable } from "../parts/copyable.tsx";
-import { ChoiceField, SelectField } from "../parts/field.tsx";
+import { ChoiceField, SelectField, TextField } from "../parts/field.tsx";
+import { Link } from "../parts/link.tsx";
 import { Loaded, Notice } from "../parts/notice.tsx";
 import { useResource } from "../resource.ts";
+import { CERTIFICATE_DIR } from "../shell-words.ts";
 import { commandsOf, doorsOf, type Door } from "./nbd-commands.ts";
 
 /** @param props.at - undefined: the live disk */
@@ -21,10 +23,11 @@ export function MountCommands({ volume, at }: { volume: string; at?: string }) {
 
 function Commands({ doors, volume, at }: { doors: readonly Door[]; volume: string; at?: string }) {
   const [doorId, setDoor] = useState(doors[0]?.id ?? "");
+  const [folder, setFolder] = useState(CERTIFICATE_DIR);
   const [program, setProgram] = useState("nbd-client");
   const door = doors.find((each) => each.id === doorId) ?? doors[0];
   if (!door) return null;
-  const commands = commandsOf(door, volume, at);
+  const commands = commandsOf(door, volume, at, folder.trim() || CERTIFICATE_DIR);
   const command = commands.find((each) => each.id === program) ?? commands[0]!;
   return (
     <div class="stack">
@@ -35,15 +38,24 @@ function Commands({ doors, volume, at }: { doors: readonly Door[]; volume: strin
         choices={doors.map(({ id, label }) => ({ value: id, label }))}
       />
       {door.needsCredential && (
-        <Notice title="A credential is needed">
-          Clients come with the certificate of a machine. Make one on the appliance with{" "}
-          <code>sternway credential</code>, copy its folder to the client, and put the folder's path for FOLDER.
+        <Notice title="A certificate is needed">
+          This door asks for the certificate of a machine that has the disk. Make one under{" "}
+          <Link to="/machines">Machines</Link>, and put its three files on the client.
         </Notice>
       )}
-      {!door.needsCredential && door.place.kind === "tcp" && door.place.tls && (
-        <p class="small">
-          FOLDER is a folder with the authority that signed the appliance's certificate, as ca-cert.pem.
-        </p>
+      {door.place.kind === "tcp" && door.place.tls && (
+        <TextField
+          label="Folder on the client"
+          hint={
+            door.needsCredential
+              ? "Where ca-cert.pem, client-cert.pem and client-key.pem lie there."
+              : "With ca-cert.pem, the authority that signed the appliance's certificate."
+          }
+          value={folder}
+          onInput={setFolder}
+          maxLength={1000}
+          mono
+        />
       )}
       <SelectField
         label="Program"

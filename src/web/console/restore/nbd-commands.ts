@@ -1,8 +1,9 @@
 /**
  * Commands that attach a disk over NBD, ready to be pasted: of a past moment, which is read-only, or of the live disk. The URI names the door: the socket on the
- * appliance itself, TCP, or TLS with the credential of a machine, whose folder is `FOLDER` until somebody fills it in.
+ * appliance itself, TCP, or TLS with the certificate of a machine, whose folder the reader names.
  */
 import type { WireDoors } from "../../../contract/doors.ts";
+import { CERTIFICATE_DIR, hostText, optionValue, shellWord, uriValue } from "../shell-words.ts";
 
 export interface Door {
   id: string;
@@ -49,38 +50,41 @@ export function exportName(volume: string, at: string | undefined): string {
   return at === undefined ? volume : `${volume}@${at}`;
 }
 
+/** Certificates are given apart: not every program takes them from a URI. */
 export function uriOf(door: Door, name: string): string {
   // A colon may stand in a path as it is, and `@` too; nothing else of ours needs escaping.
   const path = encodeURIComponent(name).replaceAll("%3A", ":").replaceAll("%40", "@");
-  if (door.place.kind === "socket") return `nbd+unix:///${path}?socket=${encodeURI(door.place.path)}`;
+  if (door.place.kind === "socket") return `nbd+unix:///${path}?socket=${uriValue(door.place.path)}`;
   const { host, port, tls } = door.place;
-  const credentials = door.needsCredential ? "?tls-certificates=FOLDER" : "";
-  return `${tls ? "nbds" : "nbd"}://${hostText(host)}:${port}/${path}${credentials}`;
+  return `${tls ? "nbds" : "nbd"}://${hostText(host)}:${port}/${path}`;
 }
 
-/** @param at - undefined: the live disk, which is written to */
-export function commandsOf(door: Door, volume: string, at: string | undefined): Command[] {
+/**
+ * @param at - undefined: the live disk, which is written to
+ * @param folder - with ca-cert.pem and, where a credential is needed, the certificate and its key
+ */
+export function commandsOf(door: Door, volume: string, at: string | undefined, folder = CERTIFICATE_DIR): Command[] {
   const name = exportName(volume, at);
-  const uri = uriOf(door, name);
   const isPast = at !== undefined;
   return [
     {
       id: "nbd-client",
       label: "nbd-client",
       hint: "A block device of the Linux kernel; mount a partition of it afterwards.",
-      text: `sudo modprobe nbd max_part=16\n${nbdClient(door, name, isPast)}${isPast ? mountLine() : ""}`,
+      text: `sudo modprobe nbd max_part=16\n${nbdClient(door, name, folder, isPast)}${isPast ? MOUNT_LINES : ""}`,
     },
     {
       id: "qemu-nbd",
       label: "qemu-nbd",
       hint: "The same by QEMU's tools.",
-      text: `sudo modprobe nbd max_part=16\nsudo qemu-nbd${isPast ? " --read-only" : ""} --connect=/dev/nbd0 ${qemuImage(door, name)}${isPast ? mountLine() : ""}`,
+      text: `sudo modprobe nbd max_part=16\nsudo qemu-nbd${isPast ? " --read-only" : ""} --connect=/dev/nbd0 ${qemuImage(door, name, folder)}${isPast ? MOUNT_LINES : ""}`,
     },
     {
       id: "nbdfuse",
       label: "nbdfuse",
-      hint: "The disk as one file, without root.",
-      text: `mkdir -p disk\nnbdfuse${isPast ? " --readonly" : ""} disk ${quoted(uri)} &\nls -l disk/nbd`,
+      hint: "The disk as one file. Where a certificate is needed it takes qemu-nbd, too.",
+      // It says nothing when it is ready, and a look before that finds an empty folder.
+      text: `mkdir -p disk\nnbdfuse${isPast ? " --readonly" : ""} disk ${fuseSource(door, name, folder, isPast)} &\ntimeout 20 sh -c 'until ls -l disk/nbd 2> /dev/null; do sleep 0.2; done'`,
     },
     {
       id: "qemu-system",
@@ -88,56 +92,58 @@ export function commandsOf(door: Door, volume: string, at: string | undefined): 
       hint: isPast
         ? "Boots the past in a VM; what the VM writes is thrown away when it ends."
         : "Boots from the live disk.",
-      text: `qemu-system-x86_64 -enable-kvm -m 2G \\\n  ${qemuDrive(door, name, isPast)}`,
+      text: `qemu-system-x86_64 -machine accel=kvm:tcg -m 2G \\\n  ${qemuDrive(door, name, folder, isPast)}`,
     },
   ];
 }
 
 /** Partitions of a journalled file system that was in use want their journal replayed, which a read-only device refuses. */
-function mountLine(): string {
-  return "\nlsblk /dev/nbd0\nsudo mount -o ro,noload /dev/nbd0p1 /mnt   # ext4; for XFS: -o ro,norecovery,nouuid";
-}
+const MOUNT_LINES = `
+lsblk /dev/nbd0   # a disk without partitions is mounted as /dev/nbd0 itself
+sudo mount -o ro,noload /dev/nbd0p1 /mnt   # ext4; for XFS: -o ro,norecovery,nouuid`;
 
-function nbdClient({ place, needsCredential }: Door, name: string, isPast: boolean): string {
+function nbdClient({ place, needsCredential }: Door, name: string, folder: string, isPast: boolean): string {
   const readOnly = isPast ? " -readonly" : "";
   if (place.kind === "socket")
-    return `sudo nbd-client -unix ${quoted(place.path)} /dev/nbd0 -N ${quoted(name)}${readOnly}`;
-  const own = needsCredential ? " -certfile FOLDER/client-cert.pem -keyfile FOLDER/client-key.pem" : "";
-  const tls = place.tls ? ` -cacertfile FOLDER/ca-cert.pem${own}` : "";
-  return `sudo nbd-client ${place.host} ${place.port} /dev/nbd0 -N ${quoted(name)}${tls}${readOnly}`;
+    return `sudo nbd-client -unix ${shellWord(place.path)} /dev/nbd0 -N ${shellWord(name)}${readOnly}`;
+  const file = (each: string): string => shellWord(`${folder}/${each}.pem`);
+  const own = needsCredential ? ` -certfile ${file("client-cert")} -keyfile ${file("client-key")}` : "";
+  const tls = place.tls ? ` -cacertfile ${file("ca-cert")}${own}` : "";
+  return `sudo nbd-client ${place.host} ${place.port} /dev/nbd0 -N ${shellWord(name)}${tls}${readOnly}`;
 }
 
-/** As QEMU's options, which take TLS credentials where a URI cannot. */
-function qemuOptions({ place }: Door, name: string): string {
+/** nbdfuse takes no certificates, neither by an option nor in a URI (libnbd refuses them there), so qemu-nbd brings them. */
+function fuseSource(door: Door, name: string, folder: string, isPast: boolean): string {
+  return door.place.kind === "tcp" && door.place.tls
+    ? `--socket-activation \\\n  qemu-nbd${isPast ? " --read-only" : ""} ${qemuImage(door, name, folder)}`
+    : shellWord(uriOf(door, name));
+}
+
+/** As QEMU's options, which take TLS credentials where a URI cannot. @param prefix - before each, for those of a drive's file */
+function qemuOptions({ place }: Door, name: string, prefix = ""): string {
   const at =
     place.kind === "socket"
-      ? `server.type=unix,server.path=${place.path}`
-      : `server.type=inet,server.host=${place.host},server.port=${place.port}`;
-  const tls = place.kind === "tcp" && place.tls ? ",tls-creds=tls0" : "";
-  return `driver=nbd,${at},export=${name}${tls}`;
+      ? ["server.type=unix", `server.path=${optionValue(place.path)}`]
+      : ["server.type=inet", `server.host=${place.host}`, `server.port=${place.port}`];
+  const tls = place.kind === "tcp" && place.tls ? ["tls-creds=tls0"] : [];
+  return ["driver=nbd", ...at, `export=${name}`, ...tls].map((option) => prefix + option).join(",");
 }
 
-function tlsObject({ place }: Door): string {
-  return place.kind === "tcp" && place.tls ? "--object tls-creds-x509,id=tls0,dir=FOLDER,endpoint=client " : "";
+/** The option that QEMU's programs take the certificate by, as words for a shell; undefined where there is no TLS. */
+function tlsObject({ place }: Door, folder: string): string | undefined {
+  if (place.kind !== "tcp" || !place.tls) return undefined;
+  return shellWord(`tls-creds-x509,id=tls0,dir=${optionValue(folder)},endpoint=client`);
 }
 
-function qemuImage(door: Door, name: string): string {
-  return `${tlsObject(door)}--image-opts ${quoted(qemuOptions(door, name))}`;
+function qemuImage(door: Door, name: string, folder: string): string {
+  const object = tlsObject(door, folder);
+  const image = `--image-opts ${shellWord(qemuOptions(door, name))}`;
+  return object === undefined ? image : `--object ${object} ${image}`;
 }
 
-function qemuDrive(door: Door, name: string, isPast: boolean): string {
-  const object = tlsObject(door).replace("--object", "-object");
-  const nbd = qemuOptions(door, name)
-    .replace("driver=nbd", "file.driver=nbd")
-    .replaceAll(/,(server|export|tls)/g, ",file.$1");
-  return `${object === "" ? "" : `${object}\\\n  `}-drive ${quoted(`${nbd},format=raw,if=virtio${isPast ? ",snapshot=on" : ""}`)}`;
-}
-
-/** For a shell. Names, paths and addresses of ours hold no quote; one that does is escaped all the same. */
-function quoted(text: string): string {
-  return /^[A-Za-z0-9_./:@=+-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
-}
-
-function hostText(host: string): string {
-  return host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
+function qemuDrive(door: Door, name: string, folder: string, isPast: boolean): string {
+  const object = tlsObject(door, folder);
+  const options = `${qemuOptions(door, name, "file.")},format=raw,if=virtio${isPast ? ",snapshot=on" : ""}`;
+  const drive = `-drive ${shellWord(options)}`;
+  return object === undefined ? drive : `-object ${object} \\\n  ${drive}`;
 }

@@ -26,10 +26,10 @@ export function WhenStep({ subject, onMoment }: WhenStepProps) {
   const [choice, setChoice] = useState<Choice | undefined>(undefined);
   const error = useInitialChoice(first, undefined, setChoice);
   const chosen = useMoment(first, choice);
-  const signals = useSignals(first, subject.volumes[0]!.createdAt);
+  const signals = useSignals(subject.volumes);
   return (
     <>
-      {subject.kind === "volume" && <Named volume={first} alarms={signals.alarms} onMoment={onMoment} />}
+      <Named subject={subject} alarms={signals.alarms} onMoment={onMoment} />
       <Card title="When was it still good?">
         <Trouble error={error} />
         <HistoryExplorer
@@ -76,29 +76,43 @@ export function WhenStep({ subject, onMoment }: WhenStepProps) {
 const NAMED_MAX = 6;
 const ALARMS_MAX = 2;
 
-/** Moments before alarms, then bookmarks and holds, newest first: the moments that somebody expected to be wanted. */
+/** Moments before alarms, then bookmarks and, of a disk, holds, newest first: the moments that somebody expected to be wanted. */
 function Named({
-  volume,
+  subject,
   alarms,
   onMoment,
 }: {
-  volume: string;
+  subject: Subject;
   alarms: readonly WireAlarm[];
   onMoment: (at: string) => void;
 }) {
+  const { kind: what, name: whose } = subject;
   const zone = localZone();
   const named = useResource(async () => {
-    const [bookmarks, holds] = await Promise.all([api.bookmarks(volume), api.holds(volume)]);
+    if (what === "machine") {
+      const bookmarks = await api.machineBookmarks(whose);
+      return bookmarks
+        .map(({ name, createdAt, volumes }) => ({
+          kind: "bookmark",
+          name,
+          time: volumes[0]?.time ?? createdAt,
+          at: `bookmark:${name}`,
+        }))
+        .toReversed();
+    }
+    const [bookmarks, holds] = await Promise.all([api.bookmarks(whose), api.holds(whose)]);
     return [
-      ...bookmarks.map((each) => ({ ...each, kind: "bookmark" })),
-      ...holds.map((each) => ({ ...each, kind: "hold" })),
+      ...bookmarks.map((each) => ({ ...each, kind: "bookmark", at: `lsn:${each.lsn}` })),
+      ...holds.map((each) => ({ ...each, kind: "hold", at: `lsn:${each.lsn}` })),
     ].sort((a, b) => b.lsn - a.lsn);
-  }, [volume]);
+  }, [what, whose]);
   const beforeAlarms = alarms.slice(0, ALARMS_MAX).map(({ id, before, first }) => ({
     kind: "the last moment before",
     name: `Before the alarm of ${localText(microsOf(first.time), zone, "minute")}`,
     key: `alarm-${id}`,
-    ...before,
+    time: before.time,
+    // A moment of a machine is a time, which every disk of it has.
+    at: what === "machine" ? wireTime(microsOf(before.time)) : `lsn:${before.lsn}`,
   }));
   const marked = (named.value ?? []).slice(0, NAMED_MAX).map((each) => ({ ...each, key: `${each.kind}-${each.name}` }));
   const shown = [...beforeAlarms, ...marked];
@@ -106,9 +120,9 @@ function Named({
   return (
     <Card title="Moments with a name">
       <ul class="targets targets-row">
-        {shown.map(({ key, kind, name, lsn, time }) => (
+        {shown.map(({ key, kind, name, at, time }) => (
           <li key={key}>
-            <button type="button" class="target" onClick={() => onMoment(`lsn:${lsn}`)}>
+            <button type="button" class="target" onClick={() => onMoment(at)}>
               <span class="target-title">{name}</span>
               <span class="quiet">
                 {kind}, {localText(microsOf(time), zone, "minute")}, {agoText(microsOf(time), Date.now() * 1000)}

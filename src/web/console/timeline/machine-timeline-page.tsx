@@ -1,21 +1,26 @@
 /** The timeline of a machine: the sum of what its disks did. A moment of it is a time, which every disk has. */
 import { useState } from "preact/hooks";
+import type { WireVolume } from "../../../contract/contract.ts";
 import { api } from "../api.ts";
+import { MachineCertificates } from "../certificates.tsx";
 import { Button } from "../parts/button.tsx";
-import { ButtonLink, Link } from "../parts/link.tsx";
+import { Link } from "../parts/link.tsx";
 import { Badge, Loaded, Notice } from "../parts/notice.tsx";
 import { Card, Facts, Page } from "../parts/page.tsx";
 import { useResource } from "../resource.ts";
-import { restorePath, timelinePath } from "../restore/places.ts";
+import { timelinePath } from "../restore/places.ts";
 import { useMay } from "../session.tsx";
 import { useInitialChoice } from "./chosen-moment.ts";
 import { HistoryExplorer, type Explored } from "./history-explorer.tsx";
+import { MachineActions } from "./machine-actions.tsx";
 import { SeriesChart } from "./series-chart.tsx";
+import { useSignals } from "./signals.ts";
 import { agoText, localText, utcText, wireTime, zoneText } from "./time.ts";
 import type { Choice } from "./words.ts";
 
 export function MachineTimelinePage({ name }: { name: string }) {
   const machine = useResource(() => api.machine(name), [name]);
+  const may = useMay();
   return (
     <Page
       title={`${name}: timeline`}
@@ -30,7 +35,12 @@ export function MachineTimelinePage({ name }: { name: string }) {
                 {missing.map(({ reason }) => reason).join("; ")}
               </Notice>
             )}
-            {volumes.length > 0 && <OfMachine machine={name} volumes={volumes.map((volume) => volume.name)} />}
+            {volumes.length > 0 && <OfMachine machine={name} volumes={volumes} />}
+            {may("listCredentials") && (
+              <Card title="Certificates">
+                <MachineCertificates machine={name} />
+              </Card>
+            )}
           </>
         )}
       </Loaded>
@@ -38,15 +48,18 @@ export function MachineTimelinePage({ name }: { name: string }) {
   );
 }
 
-function OfMachine({ machine, volumes }: { machine: string; volumes: readonly string[] }) {
+function OfMachine({ machine, volumes }: { machine: string; volumes: readonly WireVolume[] }) {
+  const names = volumes.map((volume) => volume.name);
   const [choice, setChoice] = useState<Choice | undefined>(undefined);
-  useInitialChoice(volumes[0]!, undefined, setChoice);
+  useInitialChoice(names[0]!, undefined, setChoice);
+  const signals = useSignals(volumes);
   return (
     <Card>
       <HistoryExplorer
         label={machine}
-        volumes={volumes}
+        volumes={names}
         choice={choice}
+        extraMarks={signals.marks}
         // LSNs of different vaults do not compare: what counts for the machine is the time.
         onChoice={({ time }) => setChoice({ time })}
       >
@@ -58,7 +71,7 @@ function OfMachine({ machine, volumes }: { machine: string; volumes: readonly st
 
 function MachineMoment({ machine, choice, explored }: { machine: string; choice: Choice; explored: Explored }) {
   const { now, zone, volumes, data, view } = explored;
-  const may = useMay();
+  const [said, setSaid] = useState("");
   const at = wireTime(choice.time);
   const moment = useResource(() => api.resolveMachine(machine, at), [machine, at]);
   const [isChart, setChart] = useState(false);
@@ -92,17 +105,24 @@ function MachineMoment({ machine, choice, explored }: { machine: string; choice:
                   Retention kept different moments of these disks: they are at the newest that each still has.
                 </Notice>
               )}
-              <div class="row">
-                {may("getImage") && (
-                  <ButtonLink kind="primary" to={restorePath({ machine, at })}>
-                    Restore this moment
-                  </ButtonLink>
-                )}
-              </div>
+              <MachineActions
+                {...{ machine, at, zone }}
+                moment={found}
+                time={choice.time}
+                onDone={(text) => {
+                  setSaid(text);
+                  data.reload();
+                }}
+              />
             </>
           )}
         </Loaded>
       </Card>
+      {said !== "" && (
+        <Notice tone="good" live>
+          {said}
+        </Notice>
+      )}
       <div class="stack-tight">
         <div>
           <Button size="small" expanded={isChart} onClick={() => setChart(!isChart)}>

@@ -1,6 +1,7 @@
 /** What can be done with the chosen moment: each role sees what it may. */
 import { useState } from "preact/hooks";
 import type { WireMoment } from "../../../contract/contract.ts";
+import { api } from "../api.ts";
 import { Button } from "../parts/button.tsx";
 import { Dialog } from "../parts/dialog.tsx";
 import { ButtonLink } from "../parts/link.tsx";
@@ -41,7 +42,10 @@ export function MomentActions({ volume, moment, time, zone, onDone }: MomentActi
       {(open === "bookmark" || open === "hold") && (
         <NameMoment
           kind={open}
-          {...{ volume, at, time, zone }}
+          {...{ time, zone }}
+          save={(what) =>
+            open === "hold" ? api.createHold(volume, { ...what, at }) : api.createBookmark(volume, { ...what, at })
+          }
           onDone={() => onDone(open === "hold" ? "The moment is held." : "The moment is bookmarked.")}
           onClose={close}
         />

@@ -1,15 +1,14 @@
 /** Giving the chosen moment a name: a bookmark to find it again, a hold that keeps it from ever expiring. */
 import { useState } from "preact/hooks";
-import { api } from "../api.ts";
 import { FormDialog } from "../parts/dialog.tsx";
 import { TextField } from "../parts/field.tsx";
 import { nameOfMoment, nameTrouble } from "./moment-names.ts";
 
 export interface NameMomentProps {
   kind: "bookmark" | "hold";
-  volume: string;
-  /** As the API takes it. */
-  at: string;
+  /** More than one disk, in words such as `all 3 disks`. */
+  of?: string;
+  save: (what: { name: string; note?: string }) => Promise<unknown>;
   /** Of the moment, for a proposal. */
   time: number;
   zone: string;
@@ -17,20 +16,19 @@ export interface NameMomentProps {
   onClose: () => void;
 }
 
-export function NameMoment({ kind, volume, at, time, zone, onDone, onClose }: NameMomentProps) {
+export function NameMoment({ kind, of, save, time, zone, onDone, onClose }: NameMomentProps) {
   const [name, setName] = useState(() => nameOfMoment(kind, time, zone));
   const [note, setNote] = useState("");
   const isHold = kind === "hold";
   const trouble = nameTrouble(name);
   return (
     <FormDialog
-      title={isHold ? "Hold this moment" : "Bookmark this moment"}
+      title={`${isHold ? "Hold" : "Bookmark"} this moment${of === undefined ? "" : ` of ${of}`}`}
       submit={isHold ? "Hold" : "Bookmark"}
       disabled={trouble !== undefined}
       onClose={onClose}
       onSubmit={async () => {
-        const what = { name, at, ...(note === "" ? {} : { note }) };
-        await (isHold ? api.createHold(volume, what) : api.createBookmark(volume, what));
+        await save({ name, ...(note === "" ? {} : { note }) });
         onDone();
       }}
     >
@@ -52,7 +50,7 @@ export function NameMoment({ kind, volume, at, time, zone, onDone, onClose }: Na
         hint="Why it matters, for whoever finds it later."
         value={note}
         onInput={setNote}
-        maxLength={1000}
+        maxLength={of === undefined ? 1_000 : 500}
       />
     </FormDialog>
   );

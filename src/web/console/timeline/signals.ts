@@ -1,5 +1,5 @@
 /** What the appliance noticed about a volume: how well its writes compressed over time, and alarms. Whoever asks gets nothing where there is none. */
-import type { WireAlarm, WireVolumeSignals } from "../../../contract/contract.ts";
+import type { WireAlarm, WireVolume, WireVolumeSignals } from "../../../contract/contract.ts";
 import { formatSize } from "../../../base/units.ts";
 import { api } from "../api.ts";
 import { useResource } from "../resource.ts";
@@ -27,11 +27,22 @@ const NONE: Signals = { marks: [], compressibility: [], alarms: [] };
 /** As many as a chart shows. */
 const BUCKETS = 600;
 
-/** @param from - when history begins, in the API's words */
-export function useSignals(volume: string, from: string | undefined): Signals {
+/** @param volumes - more than one: marks and alarms are those of all of them; how well writes compressed is told of a single one alone */
+export function useSignals(volumes: readonly Pick<WireVolume, "name" | "createdAt">[]): Signals {
   const found = useResource(
-    async () => (from === undefined ? NONE : signalsOf(await api.signals(volume, { from, buckets: BUCKETS }))),
-    [volume, from],
+    async () => {
+      const all = await Promise.all(
+        volumes.map(async ({ name, createdAt }) =>
+          signalsOf(await api.signals(name, { from: createdAt, buckets: BUCKETS })),
+        ),
+      );
+      return {
+        alarms: all.flatMap((each) => each.alarms).sort((a, b) => microsOf(b.raisedAt) - microsOf(a.raisedAt)),
+        marks: all.flatMap((each) => each.marks),
+        compressibility: all.length === 1 ? all[0]!.compressibility : [],
+      };
+    },
+    [volumes.map(({ name, createdAt }) => `${name} ${createdAt}`).join()],
     { everyMs: 30_000 },
   );
   // The timeline is worth having without them: what fails here is told on the pages of alarms.

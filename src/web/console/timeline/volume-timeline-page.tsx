@@ -19,7 +19,7 @@ export function VolumeTimelinePage({ name }: { name: string }) {
   const [choice, setChoice] = useState<Choice | undefined>(undefined);
   const error = useInitialChoice(name, query.get("at") ?? undefined, setChoice);
   const volume = useResource(() => api.volume(name), [name]);
-  const signals = useSignals(name, volume.value?.createdAt);
+  const signals = useSignals(volume.value ? [volume.value] : []);
   return (
     <Page
       title={`${name}: timeline`}
