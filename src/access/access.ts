@@ -194,7 +194,7 @@ export class Access {
 
   private found({ method, headers, secure }: RequestFacts): Authentication {
     const authorization = headers.get("authorization");
-    if (authorization !== null) return { principal: this.tokens.principalOf(bearerOf(authorization)) };
+    if (authorization !== null) return { principal: this.tokenHolder(bearerOf(authorization)) };
     const session = this.sessions.find(headers, secure);
     const account = session && this.table.find(session.account);
     if (!session || !account) return undefined;
@@ -205,6 +205,16 @@ export class Access {
     // Somebody with no machine at all gets at nothing but what is about his own account.
     const limited = this.mustEnrol(account) ? ({ role: "self-service", machines: [] } as const) : { role, machines };
     return { principal: { name, ...limited, by: "session" }, session };
+  }
+
+  /** @throws denied: see {@link Tokens.principalOf}; or its account needs a second factor, without which a session of it gets at nothing either */
+  private tokenHolder(token: string): Principal {
+    const principal = this.tokens.principalOf(token);
+    const account = this.table.find(principal.name);
+    if (!account || !this.mustEnrol(account)) return principal;
+    throw new SternwayError("denied", `the API token counts when ${principal.name} has a second factor again`, {
+      status: 401,
+    });
   }
 }
 

@@ -7,6 +7,7 @@ import { SternwayError } from "../base/errors.ts";
 import type { Account, AccountTable, NewAccount } from "../catalog/catalog.ts";
 import type { Role } from "../contract/rights.ts";
 import { checkPassword, type Passwords } from "./passwords.ts";
+import { accountNameOf } from "./sign-in.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Tokens } from "./tokens.ts";
 
@@ -45,6 +46,11 @@ export class Accounts {
   /** By name. */
   list(): Account[] {
     return this.table.list();
+  }
+
+  /** @param typed - a name as somebody typed it */
+  has(typed: string): boolean {
+    return this.table.find(accountNameOf(typed)) !== undefined;
   }
 
   /** @throws not_found */
@@ -110,6 +116,14 @@ export class Accounts {
     if (role !== "administrator") this.keepAnAdministrator(before);
     const tokensRemoved = this.apply(before, { role, machines });
     return { account: this.get(name), tokensRemoved };
+  }
+
+  /** Takes a machine that was forgotten from all whose own it was, or they would get at another one that is given its name. */
+  withoutMachine(machine: string): void {
+    for (const account of this.table.list()) {
+      if (!account.machines.includes(machine)) continue;
+      this.apply(account, { role: account.role, machines: account.machines.filter((each) => each !== machine) });
+    }
   }
 
   /** With its sessions and tokens. @throws not_found; conflict: it is the last administrator */

@@ -8,6 +8,7 @@ import { routes, type WireAccount, type WireSession, type WireToken } from "../c
 import type { OpenedSession } from "../access/access.ts";
 import type { Principal } from "../contract/rights.ts";
 import type { ApiContext, ApiEnv } from "./appliance.ts";
+import { takeBackCredentials } from "./credential-routes.ts";
 import { recordEvent } from "./record.ts";
 
 export function registerAccessRoutes(app: OpenAPIHono<ApiEnv>, context: ApiContext): void {
@@ -95,6 +96,7 @@ function registerAccountRoutes(app: OpenAPIHono<ApiEnv>, context: ApiContext): v
   app.openapi(routes.changeAccount, (c) => {
     const { name } = c.req.valid("param");
     const { account, tokensRemoved } = access.accounts.change(name, c.req.valid("json"));
+    takeBackCredentials(context, name, account);
     const machines = account.machines.length === 0 ? "" : ` and the machines ${account.machines.join(", ")}`;
     tell("warning", "account-changed", name, `account ${name} has the role ${account.role}${machines} now`);
     return c.json({ ...wireAccount(context, account), tokensRemoved }, 200);
@@ -102,7 +104,9 @@ function registerAccountRoutes(app: OpenAPIHono<ApiEnv>, context: ApiContext): v
 
   app.openapi(routes.removeAccount, (c) => {
     const { name } = c.req.valid("param");
+    const { role } = access.accounts.get(name);
     access.accounts.remove(name);
+    if (role === "self-service") takeBackCredentials(context, name, undefined);
     tell("warning", "account-removed", name, `account ${name} was removed with its sessions and tokens`);
     return c.body(null, 204);
   });
@@ -214,9 +218,14 @@ function registerOidcRoutes(app: OpenAPIHono<ApiEnv>, context: ApiContext): void
   };
 
   app.openapi(routes.startOidc, async (c) => {
-    const { location, cookie } = await provider().start(c.env.secure);
-    c.header("set-cookie", cookie);
-    return c.redirect(location, 302);
+    const oidc = provider();
+    try {
+      const { location, cookie } = await oidc.start(c.env.secure);
+      c.header("set-cookie", cookie);
+      return c.redirect(location, 302);
+    } catch (error) {
+      return c.redirect(backToConsole(error), 302);
+    }
   });
 
   app.openapi(routes.finishOidc, async (c) => {
@@ -225,6 +234,10 @@ function registerOidcRoutes(app: OpenAPIHono<ApiEnv>, context: ApiContext): void
     c.header("set-cookie", oidc.forgotten(secure));
     try {
       const account = await access.signInThroughProvider({ ...requestOf(c), search: new URL(c.req.url).search });
+      // The provider may have given another role or other machines.
+      takeBackCredentials(context, account.name, account);
+      // For the audit, which could not say otherwise who came in.
+      c.set("principal", { name: account.name, role: account.role, machines: account.machines, by: "session" });
       c.header("set-cookie", access.sessions.open(account, { headers, secure, from: c.env.from }).cookie, {
         append: true,
       });
@@ -232,10 +245,18 @@ function registerOidcRoutes(app: OpenAPIHono<ApiEnv>, context: ApiContext): void
     } catch (error) {
       const reason = error instanceof SternwayError ? error.facts["reason"] : undefined;
       if (typeof reason !== "string") throw error;
+      c.set("isRefused", true);
       // A person in a browser is here: the console says it better than a problem document.
       return c.redirect(`/?sign-in=${encodeURIComponent(reason)}`, 302);
     }
   });
+}
+
+/** A person in a browser is here: the console says it better than a problem document. @throws what it has no words for */
+function backToConsole(error: unknown): string {
+  const reason = error instanceof SternwayError ? error.facts["reason"] : undefined;
+  if (typeof reason !== "string") throw error;
+  return `/?sign-in=${encodeURIComponent(reason)}`;
 }
 
 type Asked = Context<ApiEnv>;

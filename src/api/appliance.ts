@@ -188,5 +188,7 @@ export interface ApiEnv {
     principal?: Principal;
     /** The operation of the table of routes that answers. */
     operation: OperationId;
+    /** Somebody was not let in, and the status does not say so: for the audit. */
+    isRefused?: boolean;
   };
 }

@@ -7,11 +7,10 @@
  *
  * Of a body the entry names the fields, and shows the values of those in {@link SHOWN} alone: nothing else can be a secret by mistake.
  *
- * Reading in pieces and refused attempts come by the thousand. The first one is entered at once, those like it within a minute are counted, and told
- * when the next request comes after that minute; past {@link KINDS_MAX} kinds in a minute they are counted as one.
+ * Reading in pieces and refused attempts come by the thousand: those like one that was just entered are counted ({@link Repeats}).
  */
 import type { Context, MiddlewareHandler } from "hono";
-import type { AuditDetail, AuditFacts, AuditResult } from "../audit/audit.ts";
+import { Repeats, type AuditDetail, type AuditFacts, type AuditResult } from "../audit/audit.ts";
 import { routes, type OperationId } from "../contract/contract.ts";
 import { NEEDS } from "../contract/rights.ts";
 import type { ApiContext, ApiEnv } from "./appliance.ts";
@@ -37,9 +36,8 @@ const SHOWN = [
 /** They look like reading by their method and are more: these sign in, or take the audit away. */
 const BY_READING: ReadonlySet<OperationId> = new Set(["finishOidc", "exportAudit"] as const);
 
+const UNKNOWN = "(unknown)";
 const READING = new Set(["GET", "HEAD", "OPTIONS"]);
-const WINDOW_MICROS = 60_000_000;
-const KINDS_MAX = 256;
 const FIELDS_CHARS_MAX = 200;
 
 /** @param context.audit - takes the entries */
@@ -47,17 +45,19 @@ export function auditRequests({
   audit,
   now,
   metrics,
-}: Pick<ApiContext, "audit" | "now" | "metrics">): MiddlewareHandler<ApiEnv> {
+  access,
+}: Pick<ApiContext, "audit" | "now" | "metrics" | "access">): MiddlewareHandler<ApiEnv> {
   const repeats = new Repeats();
   return async (c, next) => {
     await next();
     for (const facts of repeats.over(now())) void audit.append(facts);
     const operation = c.get("operation") as OperationId | undefined;
-    const refused = c.res.status === 401 || c.res.status === 403;
+    const refused = c.res.status === 401 || c.res.status === 403 || c.get("isRefused") === true;
     const changes = operation !== undefined && changesSomething(operation, c.req.method);
     const reads = operation !== undefined && c.req.method !== "HEAD" && NEEDS[operation].right === "data";
     if (!refused && !changes && !reads) return;
-    const facts = await factsOf(c, operation, refused ? "refused" : c.res.status >= 400 ? "failed" : "done");
+    const result = refused ? "refused" : c.res.status >= 400 ? "failed" : "done";
+    const facts = await factsOf(c, operation, result, (name) => access.accounts.has(name));
     if (refused) metrics.refusedRequests.inc();
     if (changes && !refused) await audit.append(facts);
     else if (repeats.isNew(facts, now())) void audit.append(facts);
@@ -73,9 +73,13 @@ async function factsOf(
   c: Context<ApiEnv>,
   operation: OperationId | undefined,
   result: AuditResult,
+  isAccount: (name: string) => boolean,
 ): Promise<AuditFacts> {
   const principal = c.get("principal");
   const body = await bodyOf(c);
+  // What was typed as a name may be a password: only names that exist are told.
+  const { name: typed } = body;
+  if (operation === "signIn" && !(typeof typed === "string" && isAccount(typed))) body["name"] = UNKNOWN;
   const { path, method } = c.req;
   const detail: AuditDetail = { status: c.res.status };
   const names = Object.keys(body);
@@ -123,45 +127,5 @@ async function bodyOf(c: Context<ApiEnv>): Promise<Record<string, unknown>> {
   } catch {
     // What is not JSON was refused, and has no fields.
     return {};
-  }
-}
-
-interface Repeated {
-  since: number;
-  facts: AuditFacts;
-  count: number;
-}
-
-/** Entries like one that was made a short time ago. */
-class Repeats {
-  /** The oldest first. */
-  readonly #seen = new Map<string, Repeated>();
-
-  /** Whether an entry is to be made now; else it is counted. */
-  isNew(facts: AuditFacts, now: number): boolean {
-    const { who, by, from, action, subject, result, detail } = facts;
-    const kind = JSON.stringify([who, by, from, action, subject, result, detail?.["status"]]);
-    const seen = this.#seen.get(kind) ?? (this.#seen.size >= KINDS_MAX ? this.#seen.get("others") : undefined);
-    if (seen) {
-      seen.count++;
-      return false;
-    }
-    if (this.#seen.size >= KINDS_MAX) {
-      const others = { ...facts, who: "-", role: "-", by: "-", from: "", action: "many", subject: "many", detail: {} };
-      this.#seen.set("others", { since: now, facts: others, count: 1 });
-      return false;
-    }
-    this.#seen.set(kind, { since: now, facts, count: 0 });
-    return true;
-  }
-
-  /** What is to be told of minutes that are over. */
-  *over(now: number): Generator<AuditFacts> {
-    for (const [kind, { since, facts, count }] of this.#seen) {
-      // A clock that was set back must not keep a minute open for long.
-      if (now - since < WINDOW_MICROS && now >= since) return;
-      this.#seen.delete(kind);
-      if (count > 0) yield { ...facts, detail: { ...facts.detail, again: count } };
-    }
   }
 }

@@ -13,6 +13,8 @@ import { respond } from "./problems.ts";
 /** Which volume belongs to which machine. */
 export interface Ownership {
   machineOf(volume: string): string | undefined;
+  /** Of all volumes at once, by their names. */
+  owners(): ReadonlyMap<string, string>;
 }
 
 /** Over the control socket only root and the daemon's own user come. */
@@ -91,6 +93,16 @@ export function seesVolume(principal: Principal | undefined, volume: string, own
   if (principal?.role !== "self-service") return principal !== undefined;
   const machine = ownership.machineOf(volume);
   return machine !== undefined && principal.machines.includes(machine);
+}
+
+/** The same for a list of volumes, whose owners are looked up once. */
+export function seenVolumes(principal: Principal | undefined, ownership: Ownership): (volume: string) => boolean {
+  if (principal?.role !== "self-service") return () => principal !== undefined;
+  const owners = ownership.owners();
+  return (volume) => {
+    const machine = owners.get(volume);
+    return machine !== undefined && principal.machines.includes(machine);
+  };
 }
 
 /** 401 asks to sign in; 403 says that it would not help. */

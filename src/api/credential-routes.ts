@@ -2,7 +2,7 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { SternwayError } from "../base/errors.ts";
 import { formatTime, micros } from "../base/units.ts";
-import type { Credential } from "../catalog/catalog.ts";
+import type { Account, Credential } from "../catalog/catalog.ts";
 import { CREDENTIAL_DAYS_DEFAULT, type WireCredential } from "../contract/credentials.ts";
 import { routes } from "../contract/contract.ts";
 import { ROLE_RIGHTS } from "../contract/rights.ts";
@@ -20,8 +20,8 @@ export interface CredentialMaker {
     name: string,
     days: number,
   ): Promise<{ certificatePem: string; keyPem: string; authorityPem: string; fingerprint: string }>;
-  /** Ends the connections of those that hold no more. */
-  revoke(fingerprint: string): void;
+  /** Ends the connections of a credential. @param volumes - those to these alone */
+  revoke(fingerprint: string, volumes?: readonly string[]): void;
 }
 
 export function registerCredentialRoutes(app: OpenAPIHono<ApiEnv>, context: ApiContext): void {
@@ -41,11 +41,17 @@ export function registerCredentialRoutes(app: OpenAPIHono<ApiEnv>, context: ApiC
     if (!readOnly && !ROLE_RIGHTS[principal.role].includes("administer")) {
       throw new SternwayError("denied", "a credential that may write is made by administrators alone", { readOnly });
     }
-    machines.get(machine);
+    if (principal.by === "token" && !ROLE_RIGHTS[principal.role].includes("administer")) {
+      throw new SternwayError("denied", "a credential would outlast the API token: sign in to make one");
+    }
+    const { createdAt } = machines.get(machine);
     if (catalog.credentials.ofMachine(machine).length >= CREDENTIALS_MAX) {
       throw new SternwayError("conflict", `${machine} has ${CREDENTIALS_MAX} credentials: take some back first`);
     }
     const { fingerprint, ...pems } = await context.credentials.make(`${machine}: ${name}`, days);
+    // The first one waits for the authority: what was forgotten meanwhile must not leave one for a machine of the same name.
+    if (machines.get(machine).createdAt !== createdAt)
+      throw new SternwayError("conflict", `${machine} is another machine now`);
     const now = context.now();
     const made = catalog.credentials.add({
       machine,
@@ -72,6 +78,31 @@ export function registerCredentialRoutes(app: OpenAPIHono<ApiEnv>, context: ApiC
     recordEvent(context, { level: "info", kind: "credential-removed", subject: machine, message });
     return c.body(null, 204);
   });
+}
+
+/**
+ * Takes back the credentials that an account made and could not make any more: of machines that are not its own now, or all of them. What operators and administrators made
+ * is the machine's, and outlasts them, as do those that may write: a disk that is in use must not go with whoever once connected it.
+ *
+ * @param account - as it is now; undefined: it was removed, and had the role self-service
+ */
+export function takeBackCredentials(
+  context: ApiContext,
+  name: string,
+  account: Pick<Account, "role" | "machines"> | undefined,
+): void {
+  for (const credential of context.catalog.credentials.madeBy(name)) {
+    const { id, machine, fingerprint, readOnly } = credential;
+    if (!readOnly || (account && mayMake(account, machine))) continue;
+    context.catalog.credentials.remove(machine, id);
+    context.credentials.revoke(fingerprint);
+    const message = `the credential ${credential.name} of ${machine} was taken back: ${name}, who made it, may not have it any more`;
+    recordEvent(context, { level: "info", kind: "credential-removed", subject: machine, message });
+  }
+}
+
+function mayMake({ role, machines }: Pick<Account, "role" | "machines">, machine: string): boolean {
+  return ROLE_RIGHTS[role].includes("data") && (role !== "self-service" || machines.includes(machine));
 }
 
 function wireCredential({ machine: _machine, createdAt, expiresAt, ...rest }: Credential): WireCredential {

@@ -4,6 +4,7 @@ import { LINES_TYPE, routes, type DiffLine } from "../contract/contract.ts";
 import { parseMoment } from "../volume/moment.ts";
 import type { Moment } from "../volume/volumes.ts";
 import type { ApiContext, ApiEnv } from "./appliance.ts";
+import { seenVolumes } from "./authority.ts";
 import { lineStream } from "./line-stream.ts";
 import { bookmarkPage, volumePage } from "./page.ts";
 import { asJob, recordEvent } from "./record.ts";
@@ -32,7 +33,9 @@ export function registerHistoryRoutes(app: OpenAPIHono<ApiEnv>, context: ApiCont
 
   app.openapi(routes.listBranches, (c) => {
     const { name } = volumes.get(c.req.valid("param").name);
-    const branches = volumes.list().filter((info) => info.origin?.volume === name);
+    // A branch may belong to another machine than what it was branched off.
+    const isSeen = seenVolumes(c.get("principal"), context.ownership);
+    const branches = volumes.list().filter((info) => info.origin?.volume === name && isSeen(info.name));
     const sorted = branches.sort((a, b) => (a.name < b.name ? -1 : 1));
     const { page, next } = volumePage(sorted, c.req.valid("query"));
     return c.json({ volumes: page.map(wireVolume), ...(next === undefined ? {} : { next }) }, 200);

@@ -18,6 +18,11 @@ import { problemResponse, respond } from "./problems.ts";
 const BODY_BYTES_MAX = 65_536;
 const BODY_WAIT_MS = 30_000;
 const STALL_MS = 300_000;
+/**
+ * What comes from memory and is taken as fast as it comes would be one chain of promises from its beginning to its end, in which no disk is answered: measured, eight
+ * differences of 30,000 ranges held a write up for 590 ms.
+ */
+const TURN_MS = 2;
 
 export type HttpAddress = { kind: "tcp"; host: string; port: number } | { kind: "unix"; path: string };
 
@@ -176,9 +181,13 @@ export async function send(response: Response, outgoing: ServerResponse, method:
   }
   const reader = response.body.getReader();
   try {
-    for (;;) {
+    for (let turnAt = performance.now(); ;) {
       const { done, value } = await reader.read();
       if (done) break;
+      if (performance.now() - turnAt > TURN_MS) {
+        await new Promise<void>((resolve) => setImmediate(resolve));
+        turnAt = performance.now();
+      }
       if (outgoing.destroyed || outgoing.closed) throw new SternwayError("unavailable", "the client went away");
       if (!outgoing.write(value)) await drained(outgoing);
     }

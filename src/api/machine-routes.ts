@@ -30,7 +30,11 @@ export function registerMachineRoutes(app: OpenAPIHono<ApiEnv>, context: ApiCont
 
   app.openapi(routes.changeMachine, (c) => {
     const { name } = c.req.valid("param");
+    const before = machines.get(name).volumes;
     const changed = machines.change(name, c.req.valid("json"));
+    const left = before.map((info) => info.name).filter((each) => changed.volumes.every((info) => info.name !== each));
+    for (const { fingerprint } of left.length > 0 ? context.catalog.credentials.ofMachine(name) : [])
+      context.credentials.revoke(fingerprint, left);
     tell("info", "machine-changed", name, `machine ${name} was changed; it has ${namesOf(changed)}`);
     return c.json(wireMachine(changed), 200);
   });
@@ -41,6 +45,7 @@ export function registerMachineRoutes(app: OpenAPIHono<ApiEnv>, context: ApiCont
     // One of the same name that is made later is another machine.
     for (const { fingerprint } of context.catalog.credentials.ofMachine(name)) context.credentials.revoke(fingerprint);
     context.catalog.credentials.removeAll(name);
+    context.access.accounts.withoutMachine(name);
     tell("info", "machine-deleted", name, `machine ${name} was forgotten; its volumes stay`);
     return c.body(null, 204);
   });

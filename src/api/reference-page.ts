@@ -2,8 +2,9 @@
  * The reference of the API as one page, made from the OpenAPI document: it needs no script and loads nothing, so it can be read on an appliance that reaches
  * nothing but its reader.
  */
+import { escapeHtml } from "../base/html.ts";
 import { exampleOf, isRef, nameOf, schemaHtml } from "./reference-schemas.ts";
-import { escape, markup } from "./reference-text.ts";
+import { markup } from "./reference-text.ts";
 import { REFERENCE_STYLE } from "./reference-style.ts";
 import { roleMay, ROLES } from "../contract/rights.ts";
 import { ERRORS } from "./openapi-document.ts";
@@ -30,13 +31,13 @@ export function referencePage(document: OpenApiDocument): string {
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escape(document.info.title)} API</title>
+<title>${escapeHtml(document.info.title)} API</title>
 <style>${REFERENCE_STYLE}</style>
 </head>
 <body>
 <a class="skip" href="#content">To the content</a>
 <nav aria-label="Operations">
-<p class="name">${escape(document.info.title)} API</p>
+<p class="name">${escapeHtml(document.info.title)} API</p>
 ${tags.map(([tag, each]) => navigation(tag, each)).join("\n")}
 <details><summary>schemas</summary><ul>
 ${Object.keys(document.components.schemas)
@@ -47,7 +48,7 @@ ${Object.keys(document.components.schemas)
 </nav>
 <main id="content">
 ${introduction(document)}
-${tags.map(([tag, each]) => `<section aria-labelledby="tag-${tag}">\n<h2 id="tag-${tag}">${escape(tag)}</h2>\n${each.map((one) => article(one, document)).join("\n")}\n</section>`).join("\n")}
+${tags.map(([tag, each]) => `<section aria-labelledby="tag-${tag}">\n<h2 id="tag-${tag}">${escapeHtml(tag)}</h2>\n${each.map((one) => article(one, document)).join("\n")}\n</section>`).join("\n")}
 <section aria-labelledby="schemas">
 <h2 id="schemas">Schemas</h2>
 ${Object.entries(document.components.schemas)
@@ -74,7 +75,7 @@ function navigation(tag: string, operations: Listed[]): string {
   const items = operations.map(({ operation: { operationId }, method }) => {
     return `<li><a href="#${operationId}">${operationId}</a> <span class="verb">${method}</span></li>`;
   });
-  return `<details><summary>${escape(tag)}</summary><ul>\n${items.join("\n")}\n</ul></details>`;
+  return `<details><summary>${escapeHtml(tag)}</summary><ul>\n${items.join("\n")}\n</ul></details>`;
 }
 
 function introduction({ info, components }: OpenApiDocument): string {
@@ -82,12 +83,12 @@ function introduction({ info, components }: OpenApiDocument): string {
   const errors = Object.entries(ERRORS).map(([name, status]) => {
     return `<dt>${status}</dt><dd>${markup(components.responses[name]?.description ?? "")}</dd>`;
   });
-  return `<h1>${escape(info.title)} API <small>${escape(info.version)}</small></h1>
+  return `<h1>${escapeHtml(info.title)} API <small>${escapeHtml(info.version)}</small></h1>
 <p>${markup(info.description)}</p>
 <p>The same as a document for programs: <a href="/openapi.json">/openapi.json</a> (OpenAPI 3.1).</p>
 <h2 id="signing-in">Signing in</h2>
 <p>On the appliance itself, root asks over the control socket: <code>curl --unix-socket DATA/control.sock http://localhost/v1/volumes</code>. Over the network:</p>
-<dl>${schemes.map(([name, { description }]) => `<dt>${escape(name)}</dt><dd>${markup(description)}</dd>`).join("")}</dl>
+<dl>${schemes.map(([name, { description }]) => `<dt>${escapeHtml(name)}</dt><dd>${markup(description)}</dd>`).join("")}</dl>
 <h2 id="headers">Headers</h2>
 ${parameterTable(Object.values(components.parameters))}
 <h2 id="errors">Errors</h2>
@@ -105,8 +106,8 @@ function article({ method, path, operation }: Listed, document: OpenApiDocument)
   const answers = Object.entries(responses).filter(([status, each]) => !USUAL.has(status) || !isRef(each));
   return `<article>
 <h3 id="${operationId}"><a href="#${operationId}">${markup(summary)}</a></h3>
-<p class="line"><span class="verb ${method.toLowerCase()}">${method}</span> <code>${escape(path)}</code></p>
-<p class="facts"><span>${operationId}</span> <span>needs ${escape(needText(operation))}</span></p>
+<p class="line"><span class="verb ${method.toLowerCase()}">${method}</span> <code>${escapeHtml(path)}</code></p>
+<p class="facts"><span>${operationId}</span> <span>needs ${escapeHtml(needText(operation))}</span></p>
 ${description === undefined ? "" : `<p>${markup(description)}</p>`}
 ${own.length === 0 ? "" : `<h4>Parameters</h4>\n${parameterTable(own)}`}
 ${shared.length === 0 ? "" : `<p class="facts">Also takes ${shared.map((name) => `<a href="#headers">${name}</a>`).join(", ")}.</p>`}
@@ -116,7 +117,7 @@ ${body === undefined ? "" : `<h4>Body</h4>\n${bodyHtml(body[1].schema, document)
     .filter(([status]) => status !== "default")
     .map(([status, each]) => `<dt>${status}</dt><dd>${isRef(each) ? "" : answer(each)}</dd>`)
     .join("")}</dl>
-<pre><code>${escape(curl(method, path, operation, document))}</code></pre>
+<pre><code>${escapeHtml(curl(method, path, operation, document))}</code></pre>
 </article>`;
 }
 
@@ -137,7 +138,7 @@ function bodyHtml(schema: Schema, { components }: OpenApiDocument): string {
 
 function answer({ description, content = {} }: ResponseObject): string {
   const [type, found] = Object.entries(content)[0] ?? [];
-  const media = type === undefined || type === "application/json" ? "" : ` <code>${escape(type)}</code>`;
+  const media = type === undefined || type === "application/json" ? "" : ` <code>${escapeHtml(type)}</code>`;
   const hasShape = found !== undefined && (isRef(found.schema) || found.schema.type !== "string");
   return `${markup(description)}${media}${hasShape ? ` ${schemaHtml(found.schema)}` : ""}`;
 }
@@ -146,7 +147,7 @@ function parameterTable(parameters: Parameter[]): string {
   const rows = parameters.map(({ name, in: place, required, description, schema }) => {
     const note = description ?? schema.description;
     const shape = schemaHtml({ ...schema, ...(note === undefined ? {} : { description: note }) });
-    return `<tr><th scope="row"><code>${escape(name)}</code></th><td>${place}${required === true ? "" : ", optional"}</td><td>${shape}</td></tr>`;
+    return `<tr><th scope="row"><code>${escapeHtml(name)}</code></th><td>${place}${required === true ? "" : ", optional"}</td><td>${shape}</td></tr>`;
   });
   return `<div class="wide"><table><thead><tr><th>name</th><th>in</th><th>what</th></tr></thead><tbody>${rows.join("")}</tbody></table></div>`;
 }

@@ -1,6 +1,7 @@
 /** Schemas of the OpenAPI document for people: as tables of fields, and as examples. */
+import { escapeHtml } from "../base/html.ts";
 import type { OpenApiDocument, Schema } from "./openapi-document.ts";
-import { escape, markup } from "./reference-text.ts";
+import { markup } from "./reference-text.ts";
 
 /** Deeper than any of ours; a schema that holds itself ends here. */
 const DEPTH_MAX = 8;
@@ -41,7 +42,7 @@ function fieldsHtml(schema: Schema, depth: number): string {
   const required = new Set(object.required);
   const rows = properties.map(([name, field]) => {
     const optional = required.has(name) ? "" : ' <span class="optional">optional</span>';
-    return `<tr><th scope="row"><code>${escape(name)}</code>${optional}</th><td>${schemaHtml(field, depth + 1)}</td></tr>`;
+    return `<tr><th scope="row"><code>${escapeHtml(name)}</code>${optional}</th><td>${schemaHtml(field, depth + 1)}</td></tr>`;
   });
   return `<div class="wide"><table class="fields"><tbody>${rows.join("")}</tbody></table></div>`;
 }
@@ -50,18 +51,18 @@ function typeText(schema: Schema): string {
   if (schema.$ref !== undefined) return link(schema);
   const reference = schema.allOf?.find((part) => part.$ref !== undefined);
   if (reference) return link(reference);
-  if (schema.const !== undefined) return `<code>${escape(JSON.stringify(schema.const))}</code>`;
-  if (schema.enum) return schema.enum.map((value) => `<code>${escape(String(value))}</code>`).join(" | ");
+  if (schema.const !== undefined) return `<code>${escapeHtml(JSON.stringify(schema.const))}</code>`;
+  if (schema.enum) return schema.enum.map((value) => `<code>${escapeHtml(String(value))}</code>`).join(" | ");
   if (schema.items) return `list of ${schema.items.properties ? "objects" : typeText(schema.items)}`;
   if (branchesOf(schema).length > 0) return "one of";
   if (typeof schema.additionalProperties === "object") return `object of ${typeText(schema.additionalProperties)}`;
   const type = Array.isArray(schema.type) ? schema.type.join(" or ") : (schema.type ?? "anything");
-  return escape(schema.format === undefined ? type : `${type} (${schema.format})`);
+  return escapeHtml(schema.format === undefined ? type : `${type} (${schema.format})`);
 }
 
 function link(schema: Schema): string {
   const name = nameOf({ $ref: schema.$ref ?? "" });
-  return `<a href="#schema-${name}">${escape(name)}</a>`;
+  return `<a href="#schema-${name}">${escapeHtml(name)}</a>`;
 }
 
 function limits(schema: Schema): string {
@@ -80,9 +81,11 @@ function limits(schema: Schema): string {
     ...between(minimum, maximum, ""),
     ...between(minLength, maxLength, " characters"),
     ...between(minItems, maxItems, " entries"),
-    ...(pattern === undefined || schema.description !== undefined ? [] : [`matches <code>${escape(pattern)}</code>`]),
-    ...(fallback === undefined ? [] : [`default <code>${escape(JSON.stringify(fallback))}</code>`]),
-    ...(example === undefined ? [] : [`such as <code>${escape(JSON.stringify(example))}</code>`]),
+    ...(pattern === undefined || schema.description !== undefined
+      ? []
+      : [`matches <code>${escapeHtml(pattern)}</code>`]),
+    ...(fallback === undefined ? [] : [`default <code>${escapeHtml(JSON.stringify(fallback))}</code>`]),
+    ...(example === undefined ? [] : [`such as <code>${escapeHtml(JSON.stringify(example))}</code>`]),
   ];
   return parts.length === 0 ? "" : ` <span class="limits">${parts.join("; ")}</span>`;
 }

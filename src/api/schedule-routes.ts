@@ -1,7 +1,7 @@
 /** Routes of schedules. */
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { formatTime } from "../base/units.ts";
-import type { ScheduleState } from "../automation/automation.ts";
+import type { ScheduleState, TaskSubjects } from "../automation/automation.ts";
 import type { ScheduleRun } from "../catalog/catalog.ts";
 import { routes } from "../contract/contract.ts";
 import {
@@ -22,9 +22,10 @@ export function registerScheduleRoutes(app: OpenAPIHono<ApiEnv>, context: ApiCon
   const tell = (kind: string, subject: string, message: string): void =>
     recordEvent(context, { level: "info", kind, subject, message });
 
-  app.openapi(routes.listSchedules, (c) =>
-    c.json({ schedules: schedules.list().map((state) => wireSchedule(context, state)) }, 200),
-  );
+  app.openapi(routes.listSchedules, (c) => {
+    const subjects = automation.subjects();
+    return c.json({ schedules: schedules.list().map((state) => wireSchedule(context, state, subjects)) }, 200);
+  });
 
   app.openapi(routes.createSchedule, (c) => {
     const { description = "", jitterSeconds = 0, missed = "run", paused = false, ...wanted } = c.req.valid("json");
@@ -64,11 +65,11 @@ export function registerScheduleRoutes(app: OpenAPIHono<ApiEnv>, context: ApiCon
   });
 }
 
-function wireSchedule(context: ApiContext, state: ScheduleState): WireSchedule {
+function wireSchedule(context: ApiContext, state: ScheduleState, subjects?: TaskSubjects): WireSchedule {
   const { schedule, running, next } = state;
   const { jitterSeconds, ...timing } = schedule.timing;
-  const { task, trouble = state.trouble } = context.automation.wireTask(schedule.task);
-  const [last] = context.automation.schedules.runs(schedule.name);
+  const { task, trouble = state.trouble } = context.automation.wireTask(schedule.task, subjects);
+  const [last] = context.automation.schedules.runs(schedule.name, 1);
   return {
     name: schedule.name,
     description: schedule.description,

@@ -4,7 +4,7 @@ import { formatSize } from "../base/units.ts";
 import { routes } from "../contract/contract.ts";
 import { parseMoment } from "../volume/moment.ts";
 import type { ApiContext, ApiEnv } from "./appliance.ts";
-import { seesVolume } from "./authority.ts";
+import { seenVolumes } from "./authority.ts";
 import { volumePage } from "./page.ts";
 import { recordEvent } from "./record.ts";
 import { wireMoment, wireVolume } from "./wire.ts";
@@ -15,7 +15,8 @@ export function registerVolumeRoutes(app: OpenAPIHono<ApiEnv>, context: ApiConte
     recordEvent(context, { level: "info", kind, subject, message });
 
   app.openapi(routes.listVolumes, (c) => {
-    const seen = volumes.list().filter(({ name }) => seesVolume(c.get("principal"), name, context.ownership));
+    const isSeen = seenVolumes(c.get("principal"), context.ownership);
+    const seen = volumes.list().filter(({ name }) => isSeen(name));
     const sorted = seen.sort((a, b) => (a.name < b.name ? -1 : 1));
     const { page, next } = volumePage(sorted, c.req.valid("query"));
     return c.json({ volumes: page.map(wireVolume), ...(next === undefined ? {} : { next }) }, 200);

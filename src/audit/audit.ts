@@ -30,6 +30,7 @@ import { AuditWriter, type Kept } from "./writer.ts";
 export type { AuditDetail, AuditEntry, AuditFacts, AuditHead, AuditResult } from "./line.ts";
 export type { Kept } from "./writer.ts";
 export type { AuditPage, AuditQuery } from "./listing.ts";
+export { Repeats } from "./repeats.ts";
 export { verifyAudit, type AuditReport } from "./verify.ts";
 
 export interface AuditOptions {
@@ -122,7 +123,7 @@ export class AuditTrail {
       this.#dropped = 0;
       void this.#entry(own("audit-gap", "failed", { lost }));
     }
-    return this.#entry(discreetFacts(facts, this.#discretion));
+    return this.#entry(discreetFacts(cleanFacts(facts), this.#discretion));
   }
 
   /** Signs what is not signed yet. @returns as {@link append} */

@@ -20,21 +20,30 @@ const SAFE_DETAILS = new Set(["fields", "kind", "role", "vault", "tier", "format
 const SAFE_MOMENT = /^(?:now|lsn:\d{1,16}|-[\dsmhdw.]{1,32}|\d{4}-\d{2}-\d{2}[Tt ][\d:.,+Zz-]{1,24})$/;
 /** What makes volumes: when it fails, nobody knows in what vault a name belongs. */
 const MAKES_VOLUMES = new Set(["createVolume", "createBranch"]);
+/** What volumes and machines can be called at all. */
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+/** Each is looked for in all vaults. No act names so many; of a request that does, every word is printed unseen. */
+const LOOKED_UP_MAX = 32;
 /** The parts of a subject, such as `web1@-15m` or `web1/bookmark`. */
 const PARTS = /[^/@]+/g;
 
 export const printOf = (name: string, key: string): string =>
   `#${createHmac("sha256", key).update(name).digest("hex").slice(0, PRINT_DIGITS)}`;
 
-/** The same facts, with prints for names that are not to be seen. */
+/**
+ * The same facts, with prints for names that are not to be seen.
+ * @param facts - cut to size: somebody whom nobody knows had a say in them
+ */
 export function discreetFacts(facts: AuditFacts, { vaultNaming, key }: Discretion): AuditFacts {
   const { subject, detail = {}, action, result } = facts;
-  const words = [subject, ...Object.values(detail).filter((value) => typeof value === "string")].flatMap(
+  const parts = [subject, ...Object.values(detail).filter((value) => typeof value === "string")].flatMap(
     (text) => text.match(PARTS) ?? [],
   );
+  const words = new Set(parts.filter((part) => NAME.test(part)));
+  const isTooMuch = words.size > LOOKED_UP_MAX;
   let vault: string | undefined;
-  for (const word of words) vault ??= vaultNaming(word);
-  if (vault === undefined && !(MAKES_VOLUMES.has(action) && result !== "done")) return facts;
+  if (!isTooMuch) for (const word of words) vault ??= vaultNaming(word);
+  if (vault === undefined && !isTooMuch && !(MAKES_VOLUMES.has(action) && result !== "done")) return facts;
   const printed = (text: string): string =>
     text.replace(PARTS, (part) => (SAFE_MOMENT.test(part) ? part : printOf(part, key)));
   const hidden: AuditDetail = Object.fromEntries(

@@ -9,17 +9,17 @@ import type { Micros } from "../base/units.ts";
 import type { Catalog, CatalogEvent, Schedule, StoredTask } from "../catalog/catalog.ts";
 import type { TaskKind, WireShownTask, WireTask, WireTiming } from "../contract/schedules.ts";
 import type { Log } from "../observe/log.ts";
-import type { Volumes } from "../volume/volumes.ts";
+import type { VolumeInfo, Volumes } from "../volume/volumes.ts";
 import { MachineDesk } from "./machine-desk.ts";
 import { scheduledBookmark } from "./scheduled-bookmark.ts";
 import { Scheduler, type StartJob, type TaskJob } from "./scheduler.ts";
 import { ScriptFolder } from "./script-folder.ts";
 import { nextTimes, storedTiming } from "./timing.ts";
-import { referenceOf, volumeMeant, whyMissing } from "./volume-reference.ts";
+import { meantAmong, referenceOf, whyMissing, type FindMeant } from "./volume-reference.ts";
 
 export type { Surrounded } from "./around-bookmark.ts";
-export type { MachineBookmark, MachineDesk, MachineState } from "./machine-desk.ts";
-export type { VolumeRollback } from "./machine-history.ts";
+export type { MachineDesk, MachineState } from "./machine-desk.ts";
+export type { MachineBookmark, VolumeRollback } from "./machine-history.ts";
 export type { MachineMoment } from "./machine-moment.ts";
 export type { Scheduler, ScheduleState, StartJob, TaskJob } from "./scheduler.ts";
 export type { ScriptFolder } from "./script-folder.ts";
@@ -52,6 +52,13 @@ export interface AutomationOptions {
   hasChannel: (name: string) => boolean;
   /** Keeps an event for people; never throws. */
   tell: (event: Omit<CatalogEvent, "id" | "time">) => void;
+}
+
+/** What there is for tasks to be about. */
+export interface TaskSubjects {
+  volumes: readonly VolumeInfo[];
+  meant: FindMeant;
+  machines: ReadonlySet<string>;
 }
 
 /** As many as a person sets up by hand, and few enough to be looked through at each due time. */
@@ -171,19 +178,26 @@ export class Automation {
     return nextTimes(timed, now, count);
   }
 
+  /** What tasks may be about, looked up once for all of a list. */
+  subjects(): TaskSubjects {
+    const volumes = this.options.volumes.list();
+    return { volumes, meant: meantAmong(volumes), machines: new Set(this.machines.list().map(({ name }) => name)) };
+  }
+
   /** A task with its volume by name, and why it cannot be done, if so. */
-  wireTask(task: StoredTask): { task: WireShownTask; trouble?: string } {
+  wireTask(task: StoredTask, subjects = this.subjects()): { task: WireShownTask; trouble?: string } {
     if (task.kind === "report" && !this.options.hasChannel(task.channel)) {
       return { task, trouble: `there is no channel ${task.channel} any more` };
     }
     if (task.kind !== "bookmark") return { task };
     const { volume: reference, ...rest } = task;
     if (!reference) {
-      const exists = this.machines.list().some(({ name }) => name === task.machine);
-      return exists ? { task: rest } : { task: rest, trouble: `there is no machine ${task.machine} any more` };
+      return subjects.machines.has(task.machine ?? "")
+        ? { task: rest }
+        : { task: rest, trouble: `there is no machine ${task.machine} any more` };
     }
-    const infos = this.options.volumes.list();
-    const info = volumeMeant(infos, reference);
+    const infos = subjects.volumes;
+    const info = subjects.meant(reference);
     if (info) return { task: { ...rest, volume: info.name } };
     const trouble = `its volume, made at lsn ${reference.createdLsn}, cannot be had: ${whyMissing(infos, reference)}`;
     return { task: rest, trouble };

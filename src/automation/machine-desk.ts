@@ -4,18 +4,13 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { SternwayError } from "../base/errors.ts";
-import { formatTime, type Micros } from "../base/units.ts";
-import {
-  isSameVolume,
-  type FrozenTable,
-  type Machine,
-  type MachineTable,
-  type VolumeReference,
-} from "../catalog/catalog.ts";
+import type { Micros } from "../base/units.ts";
+import { type FrozenTable, type Machine, type MachineTable, type VolumeReference } from "../catalog/catalog.ts";
 import type { BookmarkScripts } from "../contract/scripts.ts";
 import type { Log } from "../observe/log.ts";
 import { parseMoment } from "../volume/moment.ts";
 import type { VolumeInfo, Volumes } from "../volume/volumes.ts";
+import { cut, stamp } from "./bookmark-text.ts";
 import { aroundBookmark, type ScriptContext, type Surrounded } from "./around-bookmark.ts";
 import { FrozenNotes } from "./frozen-notes.ts";
 import {
@@ -26,12 +21,13 @@ import {
   requireDetached,
   requireFreeName,
   rollbackAll,
-  type VolumeBookmark,
+  toMachineBookmark,
+  type MachineBookmark,
   type VolumeRollback,
 } from "./machine-history.ts";
 import { momentOfAll, requireOne, type MachineMoment } from "./machine-moment.ts";
 import type { ScriptFolder } from "./script-folder.ts";
-import { referenceOf, volumeMeant, whyMissing } from "./volume-reference.ts";
+import { identityOf, meantAmong, referenceOf, volumeMeant, whyMissing, type FindMeant } from "./volume-reference.ts";
 
 /** A bookmark's note has 1,024 bytes: these are for what somebody wrote, and the rest for what is added here. */
 const NOTE_BYTES_MAX = 600;
@@ -40,13 +36,6 @@ const ADDED_BYTES_MAX = 250;
 export interface MachineState extends Omit<Machine, "volumes"> {
   volumes: VolumeInfo[];
   missing: (VolumeReference & { reason: string })[];
-}
-
-export interface MachineBookmark {
-  name: string;
-  createdAt: Micros;
-  isOne: boolean;
-  volumes: VolumeBookmark[];
 }
 
 export interface BookmarkRequest {
@@ -82,6 +71,8 @@ export class MachineDesk {
   private readonly busy = new Map<string, Promise<unknown>>();
   /** What the catalog has: asked for with each event and request, and changed here alone. */
   private records: readonly Machine[] | undefined;
+  /** The machines' names by what their volumes are; forgotten with the records. */
+  private machinesByVolume: Map<string, string> | undefined;
 
   constructor(options: MachineDeskOptions) {
     this.options = options;
@@ -96,18 +87,35 @@ export class MachineDesk {
   /** By name. */
   list(): MachineState[] {
     const infos = this.options.volumes.list();
-    return this.all().map((machine) => stateOf(machine, infos));
+    const meant = meantAmong(infos);
+    return this.all().map((machine) => stateOf(machine, infos, meant));
   }
 
   get(name: string): MachineState {
     return stateOf(this.record(name), this.options.volumes.list());
   }
 
+  /** Names of a machine's volumes; none where there is no such machine. */
+  volumesOf(name: string): string[] {
+    if (!this.all().some((machine) => machine.name === name)) return [];
+    return this.get(name).volumes.map((volume) => volume.name);
+  }
+
   /** The machine that a volume belongs to. */
   machineOf(volume: string): string | undefined {
     const info = this.options.volumes.list().find((each) => each.name === volume);
-    if (!info) return undefined;
-    return this.all().find((machine) => machine.volumes.some((each) => isSameVolume(each, info)))?.name;
+    return info && this.byVolume().get(identityOf(info));
+  }
+
+  /** The machines of all volumes that belong to one, by the volumes' names: for lists, which would otherwise be gone through once for each of their lines. */
+  owners(): ReadonlyMap<string, string> {
+    const machines = this.byVolume();
+    return new Map(
+      this.options.volumes.list().flatMap((info): [string, string][] => {
+        const machine = machines.get(identityOf(info));
+        return machine === undefined ? [] : [[info.name, machine]];
+      }),
+    );
   }
 
   /** @throws conflict: the name is taken, or a volume belongs to another machine; not_found: no such volume */
@@ -120,7 +128,7 @@ export class MachineDesk {
     const { table, clock } = this.options;
     const volumes = this.references(wanted.name, wanted.volumes);
     table.add({ ...wanted, volumes, createdAt: clock.wall() });
-    this.records = undefined;
+    this.forget();
     return this.get(wanted.name);
   }
 
@@ -139,14 +147,14 @@ export class MachineDesk {
       ...(scripts === undefined ? {} : { scripts }),
       ...(volumes === undefined ? {} : { volumes: this.references(name, volumes) }),
     });
-    this.records = undefined;
+    this.forget();
     return this.get(name);
   }
 
   /** Forgets that they belong together. */
   remove(name: string): void {
     this.options.table.remove(name);
-    this.records = undefined;
+    this.forget();
   }
 
   async resolve(name: string, at: string): Promise<MachineMoment> {
@@ -310,6 +318,17 @@ export class MachineDesk {
     return (this.records ??= this.options.table.list());
   }
 
+  private forget(): void {
+    this.records = undefined;
+    this.machinesByVolume = undefined;
+  }
+
+  private byVolume(): ReadonlyMap<string, string> {
+    return (this.machinesByVolume ??= new Map(
+      this.all().flatMap(({ name, volumes }) => volumes.map((each) => [identityOf(each), name])),
+    ));
+  }
+
   private record(name: string): Machine {
     const machine = this.all().find((each) => each.name === name);
     if (machine) return machine;
@@ -343,47 +362,16 @@ export class MachineDesk {
   }
 }
 
-/** `20261120T213105Z`: a time as part of a name. */
-export function stamp(time: Micros): string {
-  return `${formatTime(time).slice(0, 19).replaceAll(/[:-]/g, "")}Z`;
-}
-
-function stateOf({ volumes, ...machine }: Machine, infos: readonly VolumeInfo[]): MachineState {
+function stateOf(
+  { volumes, ...machine }: Machine,
+  infos: readonly VolumeInfo[],
+  meant: FindMeant = (reference) => volumeMeant(infos, reference),
+): MachineState {
   const state: MachineState = { ...machine, volumes: [], missing: [] };
   for (const reference of volumes) {
-    const info = volumeMeant(infos, reference);
+    const info = meant(reference);
     if (info) state.volumes.push(info);
     else state.missing.push({ ...reference, reason: whyMissing(infos, reference) });
   }
   return state;
-}
-
-function toMachineBookmark(
-  name: string,
-  found: readonly { info: VolumeInfo; bookmark: VolumeBookmark["bookmark"] }[],
-  known?: boolean,
-): MachineBookmark {
-  const lsns = new Map<string, Set<number>>();
-  for (const { info, bookmark } of found) {
-    lsns.set(info.vault, (lsns.get(info.vault) ?? new Set()).add(bookmark.lsn));
-  }
-  const createdAt = found.reduce(
-    (first, { bookmark }) => (bookmark.createdAt < first ? bookmark.createdAt : first),
-    found[0]!.bookmark.createdAt,
-  );
-  return {
-    name,
-    createdAt,
-    isOne: known ?? [...lsns.values()].every((each) => each.size === 1),
-    volumes: found.map(({ info, bookmark }) => ({ volume: info.name, bookmark })),
-  };
-}
-
-/** The beginning of a text, in whole characters. */
-function cut(text: string, bytesMax: number): string {
-  if (Buffer.byteLength(text) <= bytesMax) return text;
-  let end = bytesMax;
-  const bytes = Buffer.from(text);
-  while (end > 0 && (bytes[end]! & 0xc0) === 0x80) end--;
-  return `${bytes.subarray(0, end).toString("utf8")}…`;
 }

@@ -1,6 +1,6 @@
 /** What changes the course of several volumes at once: bookmarks and branches, all or none of them, and rollbacks, which say of each what it is. */
 import { errorText, SternwayError } from "../base/errors.ts";
-import type { Lsn } from "../base/units.ts";
+import type { Lsn, Micros } from "../base/units.ts";
 import type { Bookmark, ResolvedMoment, VolumeInfo, Volumes } from "../volume/volumes.ts";
 import type { MachineMoment } from "./machine-moment.ts";
 
@@ -162,4 +162,33 @@ async function undone(names: readonly string[], undo: (name: string) => Promise<
 function withLeftovers(error: unknown, left: readonly string[], what: string): unknown {
   if (left.length === 0 || !(error instanceof SternwayError)) return error;
   return new SternwayError(error.kind, `${error.message}; ${what} ${left.join(", ")}`, error.facts, { cause: error });
+}
+
+export interface MachineBookmark {
+  name: string;
+  createdAt: Micros;
+  isOne: boolean;
+  volumes: VolumeBookmark[];
+}
+
+/** @param known - whether its volumes are at one moment; default: by their LSNs */
+export function toMachineBookmark(
+  name: string,
+  found: readonly { info: VolumeInfo; bookmark: VolumeBookmark["bookmark"] }[],
+  known?: boolean,
+): MachineBookmark {
+  const lsns = new Map<string, Set<number>>();
+  for (const { info, bookmark } of found) {
+    lsns.set(info.vault, (lsns.get(info.vault) ?? new Set()).add(bookmark.lsn));
+  }
+  const createdAt = found.reduce(
+    (first, { bookmark }) => (bookmark.createdAt < first ? bookmark.createdAt : first),
+    found[0]!.bookmark.createdAt,
+  );
+  return {
+    name,
+    createdAt,
+    isOne: known ?? [...lsns.values()].every((each) => each.size === 1),
+    volumes: found.map(({ info, bookmark }) => ({ volume: info.name, bookmark })),
+  };
 }

@@ -6,7 +6,8 @@ import { errorText, SternwayError } from "../base/errors.ts";
 import type { Micros } from "../base/units.ts";
 import type { Schedule, StoredBookmarkTask } from "../catalog/catalog.ts";
 import type { Volumes } from "../volume/volumes.ts";
-import { stamp, type MachineDesk } from "./machine-desk.ts";
+import { stamp } from "./bookmark-text.ts";
+import type { MachineDesk } from "./machine-desk.ts";
 import { volumeMeant, whyMissing } from "./volume-reference.ts";
 
 /** Leaves room for the time in a name of 64. */

@@ -68,6 +68,8 @@ interface Entry {
   schedule: Schedule;
   next: Due | undefined;
   running: { toldOverlap: boolean } | undefined;
+  /** It is due and waits for another one to end: that is not being late. */
+  isWaiting: boolean;
   /** Its last run failed, and that was told. */
   hasFailed: boolean;
 }
@@ -118,10 +120,10 @@ export class Scheduler {
     return { schedule, running: running !== undefined, next, trouble };
   }
 
-  /** Newest first. @throws not_found */
-  runs(name: string): ScheduleRun[] {
+  /** Newest first. @param limit - up to 100, which is the default @throws not_found */
+  runs(name: string, limit?: number): ScheduleRun[] {
     this.find(name);
-    return this.options.table.runs(name);
+    return this.options.table.runs(name, limit);
   }
 
   /** When it is due next, jitter and all; none while it is paused. @throws not_found */
@@ -172,7 +174,7 @@ export class Scheduler {
   }
 
   private entry(schedule: Schedule): Entry {
-    const entry: Entry = { schedule, next: undefined, running: undefined, hasFailed: false };
+    const entry: Entry = { schedule, next: undefined, running: undefined, isWaiting: false, hasFailed: false };
     this.plan(entry);
     return entry;
   }
@@ -210,7 +212,13 @@ export class Scheduler {
       this.handled(entry, now);
       return;
     }
-    if (entry.next.at > now) return;
+    if (entry.next.at > now) {
+      entry.isWaiting = false;
+      return;
+    }
+    const isFull = this.ending.size >= RUNS_MAX;
+    // At each end of a run all that wait are gone through: what is due of them is found out when there is room.
+    if (isFull && entry.isWaiting && !entry.running) return;
     const due = dueSince(schedule, schedule.handledAt, now);
     if (!due) return;
     const { newest } = due;
@@ -219,12 +227,15 @@ export class Scheduler {
       this.passOver(entry, newest, "overlapped");
       return;
     }
-    const isLate = now - newest.at > LATE_MICROS;
+    const hasWaited = entry.isWaiting;
+    const isLate = !hasWaited && now - newest.at > LATE_MICROS;
     const isRun = !isLate || schedule.missed === "run";
-    if (isRun && this.ending.size >= RUNS_MAX) return;
+    entry.isWaiting = isRun && isFull;
+    if (entry.isWaiting) return;
     this.handled(entry, newest.base);
     const missed = isLate ? due.before + 1 : due.before;
-    if (missed > 0) this.tellMissed(schedule, missed, newest.at, isRun);
+    const why = hasWaited ? `${RUNS_MAX} others ran` : "the appliance was off, or its clock was set";
+    if (missed > 0) this.tellMissed(schedule, { missed, at: newest.at, isMadeUp: isRun, why });
     if (isRun) void this.run(entry, newest.at);
     else this.passOver(entry, newest, "missed");
   }
@@ -292,10 +303,13 @@ export class Scheduler {
     this.options.tell({ level: "warning", kind: "schedule-missed", subject: name, message });
   }
 
-  private tellMissed({ name }: Schedule, missed: number, at: Micros, isMadeUp: boolean): void {
+  private tellMissed(
+    { name }: Schedule,
+    { missed, at, isMadeUp, why }: { missed: number; at: Micros; isMadeUp: boolean; why: string },
+  ): void {
     const times = missed === 1 ? "one time" : `${missed > 100 ? "more than 100" : missed} times`;
     const then = isMadeUp ? "it runs once now" : "nothing is made up";
-    const message = `schedule ${name} missed ${times}, the last at ${formatTime(at)}: the appliance was off, or its clock was set; ${then}`;
+    const message = `schedule ${name} missed ${times}, the last at ${formatTime(at)}: ${why}; ${then}`;
     this.options.tell({ level: isMadeUp ? "info" : "warning", kind: "schedule-missed", subject: name, message });
   }
 

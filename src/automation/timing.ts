@@ -39,7 +39,8 @@ export function storedTiming(timing: WireTiming, jitterSeconds: number, zone: st
 export function nextBase({ timing, createdAt }: Timed, after: Micros): Micros {
   if (timing.kind === "calendar") return nextRun(timing.expression, after, timing.timeZone);
   const every = timing.everySeconds * 1e6;
-  return micros(createdAt + Math.max(1, Math.floor((after - createdAt) / every) + 1) * every);
+  // The grid reaches back as well: the schedule may have been made while the clock was ahead.
+  return micros(createdAt + (Math.floor((after - createdAt) / every) + 1) * every);
 }
 
 /** The first one after a time in the grid, and when it is due. */
@@ -52,7 +53,7 @@ export function nextDue(timed: Timed, after: Micros): Due {
 export function nextTimes(timed: Timed, after: Micros, count: number): Micros[] {
   const times: Micros[] = [];
   // One that lies before may be due later still, by its jitter.
-  let base = micros(Math.max(after - timed.timing.jitterSeconds * 1e6, timed.createdAt));
+  let base = micros(Math.min(after, Math.max(after - timed.timing.jitterSeconds * 1e6, timed.createdAt)));
   while (times.length < count) {
     const due = nextDue(timed, base);
     if (due.at > after) times.push(due.at);

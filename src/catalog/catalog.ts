@@ -4,10 +4,11 @@
  *
  * After a crash SQLite's write-ahead log brings it to the last transaction that reached the disk; the newest few may be
  * missing (synchronous=NORMAL), which costs lines of history and nothing else. A file that is damaged, or that a newer
- * program made, is renamed to `catalog.db.set-aside-…` and a new one is made, with an event that says so; if that fails
- * too (a full disk), the catalog lives in memory until the next start.
+ * program made, is renamed to `catalog.db.set-aside-…` and a new one is made, with an event that says so. One that cannot be
+ * used at the moment (a full disk, somebody's lock) stays where it is, and the catalog lives in memory until the next start: what
+ * people set up must not be gone because a disk was full once.
  */
-import { Database } from "bun:sqlite";
+import { Database, SQLiteError } from "bun:sqlite";
 import { drizzle } from "drizzle-orm/bun-sqlite";
 import type { Clock } from "../base/clock.ts";
 import type { Disk } from "../base/disk.ts";
@@ -16,7 +17,7 @@ import type { Micros } from "../base/units.ts";
 import { accountTable, type AccountTable } from "./accounts.ts";
 import { insertEvent, selectEvents, selectEventsBetween, type CatalogEvent } from "./events.ts";
 import { credentialTable, type CredentialTable } from "./credentials.ts";
-import { growthStore, type GrowthStore } from "./growth.ts";
+import { growthTable, type GrowthTable } from "./growth.ts";
 import {
   insertJob,
   interruptRunningJobs,
@@ -32,24 +33,24 @@ import {
 import { frozenTable, type FrozenTable } from "./frozen.ts";
 import { machineTable, type MachineTable } from "./machines.ts";
 import { catalogVersion, migrate, MIGRATIONS } from "./migrations.ts";
-import { scheduleTable, type ScheduleTable } from "./schedules.ts";
+import { interruptRunningRuns, scheduleTable, type ScheduleTable } from "./schedules.ts";
 import { sessionTable, type SessionTable } from "./sessions.ts";
-import { signalStore, type SignalStore } from "./signals.ts";
+import { signalTable, type SignalTable } from "./signals.ts";
 import { tokenTable, type TokenTable } from "./tokens.ts";
-import { notifyStore, type NotifyStore } from "./notify.ts";
+import { notifyTable, type NotifyTable } from "./notify.ts";
 
 export type { Account, AccountTable, NewAccount } from "./accounts.ts";
 export type { CatalogEvent } from "./events.ts";
 export type { Credential, CredentialTable } from "./credentials.ts";
-export type { GrowthRow, GrowthSample, GrowthStore } from "./growth.ts";
-export type { ChannelRow, DeliveryRow, NotifyStore, RuleRow, TroubleRow } from "./notify.ts";
+export type { GrowthRow, GrowthSample, GrowthTable } from "./growth.ts";
+export type { ChannelRow, DeliveryRow, NotifyTable, RuleRow, TroubleRow } from "./notify.ts";
 export type { Job, JobKind, JobState } from "./jobs.ts";
 export type { Frozen, FrozenTable } from "./frozen.ts";
-export { isSameVolume, type Machine, type MachineChange, type MachineTable } from "./machines.ts";
+export type { Machine, MachineChange, MachineTable } from "./machines.ts";
 export { noSchedule, type RunOutcome, type Schedule, type ScheduleRun, type ScheduleTable } from "./schedules.ts";
 export type { StoredBookmarkTask, StoredTask, StoredTiming, VolumeReference } from "./stored-task.ts";
 export type { Session, SessionTable } from "./sessions.ts";
-export type { Alarm, SignalStore, SignalSums, SignalVolume } from "./signals.ts";
+export type { Alarm, SignalTable, SignalSums, SignalVolume } from "./signals.ts";
 export type { ApiToken, TokenTable } from "./tokens.ts";
 
 type Page = { before?: number | undefined; limit: number };
@@ -88,13 +89,13 @@ export interface Catalog {
   lastDone(): { kind: string; finishedAt: Micros }[];
   /** Calls back for each event right after it was kept; what the callback throws is lost. @returns ends it */
   onEvent(listener: (event: CatalogEvent) => void): () => void;
-  readonly notify: NotifyStore;
-  readonly growth: GrowthStore;
+  readonly notify: NotifyTable;
+  readonly growth: GrowthTable;
   readonly credentials: CredentialTable;
   readonly machines: MachineTable;
   readonly schedules: ScheduleTable;
   readonly frozen: FrozenTable;
-  readonly signals: SignalStore;
+  readonly signals: SignalTable;
   /** Idempotent. */
   close(): void;
 }
@@ -104,26 +105,50 @@ export async function openCatalog(options: { disk: Disk; dir: string; clock: Clo
   const path = `${options.dir}/catalog.db`;
   const first = tryOpen(path);
   if (first.database) return catalogOn(first.database, options.clock, false);
-  const { aside, second } = await setAside(options.disk, path, options.clock.wall());
-  const catalog = catalogOn(second.database ?? openDatabase(":memory:"), options.clock, second.database === undefined);
+  const { aside, second } = first.isPassing
+    ? { aside: undefined, second: undefined }
+    : await setAside(options.disk, path, options.clock.wall());
+  const database = second?.database;
+  const catalog = catalogOn(database ?? openDatabase(":memory:"), options.clock, database === undefined);
+  const reasons = [first.reason, ...(second?.reason === undefined ? [] : [second.reason])].join("; ");
+  const stays = first.isPassing ? "; it is left as it is and read again at the next start" : "";
   catalog.addEvent({
     level: "alert",
     kind: "catalog-lost",
     subject: "catalog",
-    message: second.database
+    message: database
       ? `the catalog could not be used (${first.reason}); it lies in ${aside} now and a new one was made; volumes are not affected`
-      : `the catalog cannot be kept on disk (${first.reason}; ${second.reason}); jobs and events are forgotten at the next stop; volumes are not affected`,
+      : `the catalog cannot be kept on disk (${reasons})${stays}; what is set up until then, jobs and events are forgotten at the next stop; volumes are not affected`,
   });
   return catalog;
 }
 
-type Opened = { database: Database; reason?: never } | { database?: never; reason: string };
+/** @property isPassing - the file may be as good as ever: only now it cannot be used */
+type Opened =
+  { database: Database; reason?: never; isPassing?: never } | { database?: never; reason: string; isPassing: boolean };
+
+/** What SQLite says of the machine's state, and not of the file's content. */
+const PASSING = [
+  "SQLITE_BUSY",
+  "SQLITE_LOCKED",
+  "SQLITE_FULL",
+  "SQLITE_IOERR",
+  "SQLITE_CANTOPEN",
+  "SQLITE_READONLY",
+  "SQLITE_NOMEM",
+];
+/** Of those what tells of a medium that has lost it. */
+const LOST = ["SQLITE_IOERR_READ", "SQLITE_IOERR_SHORT_READ", "SQLITE_IOERR_CORRUPTFS"];
 
 function tryOpen(path: string): Opened {
   try {
     return { database: openDatabase(path) };
   } catch (error) {
-    return { reason: errorText(error) };
+    const code = error instanceof SQLiteError ? (error.code ?? "") : "";
+    return {
+      reason: errorText(error),
+      isPassing: PASSING.some((each) => code.startsWith(each)) && !LOST.includes(code),
+    };
   }
 }
 
@@ -155,9 +180,19 @@ async function setAside(disk: Disk, path: string, at: number): Promise<{ aside: 
       if ((await disk.sizeOf(path + suffix)) !== undefined) await disk.rename(path + suffix, aside + suffix);
     }
   } catch (error) {
-    return { aside, second: { reason: errorText(error) } };
+    return { aside, second: { reason: errorText(error), isPassing: false } };
   }
   return { aside, second: tryOpen(path) };
+}
+
+/** What a start puts right can wait for the next one: on a full disk what can be read is worth more. */
+function atStart(work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    // The library for queries may put its own around it.
+    if (!(error instanceof SQLiteError || (error instanceof Error && error.cause instanceof SQLiteError))) throw error;
+  }
 }
 
 function catalogOn(database: Database, clock: Clock, inMemory: boolean): Catalog {
@@ -172,7 +207,8 @@ function catalogOn(database: Database, clock: Clock, inMemory: boolean): Catalog
       throw new SternwayError("unavailable", `the catalog could not be used: ${errorText(cause)}`, {}, { cause });
     }
   };
-  run(() => interruptRunningJobs(db, clock.wall()));
+  atStart(() => interruptRunningJobs(db, clock.wall()));
+  atStart(() => interruptRunningRuns(db, clock.wall()));
   const listeners = new Set<(event: CatalogEvent) => void>();
   const addEvent: Catalog["addEvent"] = (event) => {
     const timed = { ...event, time: clock.wall() };
@@ -211,13 +247,13 @@ function catalogOn(database: Database, clock: Clock, inMemory: boolean): Catalog
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    notify: notifyStore(db, run),
-    growth: growthStore(db, run),
+    notify: notifyTable(db, run),
+    growth: growthTable(db, run),
     credentials: credentialTable(db, run),
     machines: machineTable(db, run),
-    schedules: scheduleTable(db, run, clock.wall()),
+    schedules: scheduleTable(db, run),
     frozen: frozenTable(db, run),
-    signals: signalStore(db, run),
+    signals: signalTable(db, run),
     close() {
       if (!open) return;
       open = false;

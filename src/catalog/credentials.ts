@@ -13,6 +13,8 @@ export interface CredentialTable {
   add(credential: Omit<Credential, "id">): Credential;
   /** Oldest first. */
   ofMachine(machine: string): Credential[];
+  /** Oldest first. @param account - its name */
+  madeBy(account: string): Credential[];
   /** The one with this certificate, if it holds at this time. */
   byFingerprint(fingerprint: string, now: Micros): Credential | undefined;
   /** @returns false: the machine has no such one */
@@ -34,6 +36,10 @@ export function credentialTable(db: BunSQLiteDatabase, run: <Result>(work: () =>
     ofMachine: (machine) =>
       run(() =>
         db.select().from(credentials).where(eq(credentials.machine, machine)).orderBy(asc(credentials.id)).all(),
+      ),
+    madeBy: (account) =>
+      run(() =>
+        db.select().from(credentials).where(eq(credentials.createdBy, account)).orderBy(asc(credentials.id)).all(),
       ),
     byFingerprint: (fingerprint, now) =>
       run(() =>

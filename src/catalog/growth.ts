@@ -15,11 +15,11 @@ const HOUR = 3_600e6;
 const DAY = 24 * HOUR;
 /** How long samples are kept. */
 const KEPT: Record<GrowthRhythm, number> = { hour: 90 * DAY, day: 5 * 365 * DAY };
-/** Whatever the number of volumes: at 100 bytes each that is 50 MB. */
+/** Of volumes, however many there are: at 100 bytes each that is 50 MB. Vaults are few, and forecasts need all that there is of them. */
 const ROWS_MAX = 500_000;
 const LENGTH: Record<GrowthRhythm, number> = { hour: HOUR, day: DAY };
 
-export interface GrowthStore {
+export interface GrowthTable {
   /** Puts samples into the hour and the day that they lie in; what was written is added up. */
   add(samples: readonly GrowthSample[]): void;
   /** Oldest first, of `[from, to)`. */
@@ -32,14 +32,19 @@ export interface GrowthStore {
   }): GrowthRow[];
 }
 
-export function growthStore(db: BunSQLiteDatabase, run: <Result>(work: () => Result) => Result): GrowthStore {
+/** @param rowsMax - of volumes, for tests */
+export function growthTable(
+  db: BunSQLiteDatabase,
+  run: <Result>(work: () => Result) => Result,
+  rowsMax = ROWS_MAX,
+): GrowthTable {
   return {
     add: (samples) =>
       run(() =>
         db.transaction((inside) => {
           for (const sample of samples) for (const rhythm of ["hour", "day"] as const) put(inside, sample, rhythm);
           const newest = Math.max(...samples.map(({ time }) => time));
-          if (samples.length > 0) forgetOld(inside, newest);
+          if (samples.length > 0) forgetOld(inside, newest, rowsMax);
         }),
       ),
     samples: ({ kind, name, rhythm, from, to }) =>
@@ -86,7 +91,7 @@ function put(db: Inside, sample: GrowthSample, rhythm: GrowthRhythm): void {
     .run();
 }
 
-function forgetOld(db: Inside, newest: number): void {
+function forgetOld(db: Inside, newest: number, rowsMax: number): void {
   for (const rhythm of ["hour", "day"] as const) {
     db.delete(growth)
       .where(and(eq(growth.rhythm, rhythm), lt(growth.time, micros(newest - KEPT[rhythm]))))
@@ -99,6 +104,6 @@ function forgetOld(db: Inside, newest: number): void {
       .get()?.id ?? null;
   if (last !== null)
     db.delete(growth)
-      .where(lt(growth.id, Number(last) - ROWS_MAX))
+      .where(and(eq(growth.kind, "volume"), lt(growth.id, Number(last) - rowsMax)))
       .run();
 }

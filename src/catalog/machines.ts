@@ -43,7 +43,10 @@ export function machineTable(db: BunSQLiteDatabase, run: <Result>(work: () => Re
 }
 
 function selectMachines(db: BunSQLiteDatabase): Machine[] {
-  const members = db.select().from(machineVolumes).orderBy(asc(machineVolumes.id)).all();
+  const members = Map.groupBy(
+    db.select().from(machineVolumes).orderBy(asc(machineVolumes.id)).all(),
+    ({ machine }) => machine,
+  );
   return db
     .select()
     .from(machines)
@@ -51,9 +54,11 @@ function selectMachines(db: BunSQLiteDatabase): Machine[] {
     .all()
     .map((row) => ({
       ...row,
-      volumes: members
-        .filter(({ machine }) => machine === row.name)
-        .map(({ vault, createdLsn, createdAt }) => ({ vault, createdLsn, createdAt })),
+      volumes: (members.get(row.name) ?? []).map(({ vault, createdLsn, createdAt }) => ({
+        vault,
+        createdLsn,
+        createdAt,
+      })),
     }));
 }
 
@@ -105,6 +110,6 @@ function insertMembers(tx: Transaction, machine: string, volumes: readonly Volum
   }
 }
 
-export function isSameVolume(a: VolumeReference, b: VolumeReference): boolean {
+function isSameVolume(a: VolumeReference, b: VolumeReference): boolean {
   return a.vault === b.vault && a.createdLsn === b.createdLsn && a.createdAt === b.createdAt;
 }

@@ -18,7 +18,7 @@ const ENDED_MAX = 1_000;
 const TROUBLES_MAX = 10_000;
 
 /** Every method throws SternwayError "unavailable" when SQLite cannot do it. */
-export interface NotifyStore {
+export interface NotifyTable {
   channels(): ChannelRow[];
   putChannel(row: ChannelRow): void;
   /** With its troubles and deliveries. */
@@ -42,7 +42,7 @@ export interface NotifyStore {
   endedCount(state: "sent" | "given-up"): number;
 }
 
-export function notifyStore(db: BunSQLiteDatabase, run: <Result>(work: () => Result) => Result): NotifyStore {
+export function notifyTable(db: BunSQLiteDatabase, run: <Result>(work: () => Result) => Result): NotifyTable {
   return {
     channels: () => run(() => db.select().from(channels).orderBy(asc(channels.name)).all()),
     putChannel: (row) =>

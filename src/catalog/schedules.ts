@@ -45,26 +45,20 @@ export interface ScheduleTable {
   change(name: string, change: Partial<Omit<Schedule, "name" | "key" | "createdAt">>): void;
   /** Forgets its runs with it. @throws not_found */
   remove(name: string): void;
-  /** Newest first, up to 100. */
-  runs(schedule: string): ScheduleRun[];
+  /** Newest first. @param limit - up to 100, which is the default */
+  runs(schedule: string, limit?: number): ScheduleRun[];
   /** @returns its id */
   addRun(run: Omit<ScheduleRun, "id">): number;
   changeRun(id: number, change: Partial<Pick<ScheduleRun, "finishedAt" | "outcome" | "job">>): void;
 }
 
-/** Runs that were under way when the catalog was last used are marked as interrupted. @param now - wall time */
-export function scheduleTable(
-  db: BunSQLiteDatabase,
-  run: <Result>(work: () => Result) => Result,
-  now: Micros,
-): ScheduleTable {
-  run(() =>
-    db
-      .update(scheduleRuns)
-      .set({ outcome: "interrupted", finishedAt: now })
-      .where(eq(scheduleRuns.outcome, "running"))
-      .run(),
-  );
+/** Runs that were under way when the catalog was last used did not finish. @param now - wall time */
+export function interruptRunningRuns(db: BunSQLiteDatabase, now: Micros): void {
+  const change = { outcome: "interrupted" as const, finishedAt: now };
+  db.update(scheduleRuns).set(change).where(eq(scheduleRuns.outcome, "running")).run();
+}
+
+export function scheduleTable(db: BunSQLiteDatabase, run: <Result>(work: () => Result) => Result): ScheduleTable {
   return {
     list: () => run(() => db.select().from(schedules).orderBy(asc(schedules.name)).all()),
     add: (schedule) =>
@@ -89,7 +83,7 @@ export function scheduleTable(
           tx.delete(schedules).where(eq(schedules.name, name)).run();
         });
       }),
-    runs: (schedule) => run(() => selectRuns(db, schedule)),
+    runs: (schedule, limit) => run(() => selectRuns(db, schedule, limit)),
     addRun: (added) => run(() => insertRun(db, added)),
     changeRun: (id, change) => run(() => db.update(scheduleRuns).set(change).where(eq(scheduleRuns.id, id)).run()),
   };
@@ -103,9 +97,9 @@ function exists(db: BunSQLiteDatabase, name: string): boolean {
   return db.select({ name: schedules.name }).from(schedules).where(eq(schedules.name, name)).get() !== undefined;
 }
 
-function selectRuns(db: BunSQLiteDatabase, schedule: string): ScheduleRun[] {
+function selectRuns(db: BunSQLiteDatabase, schedule: string, limit = RUNS_MAX): ScheduleRun[] {
   const rows = db.select().from(scheduleRuns).where(eq(scheduleRuns.schedule, schedule));
-  return rows.orderBy(desc(scheduleRuns.id)).limit(RUNS_MAX).all();
+  return rows.orderBy(desc(scheduleRuns.id)).limit(limit).all();
 }
 
 function insertRun(db: BunSQLiteDatabase, run: Omit<ScheduleRun, "id">): number {

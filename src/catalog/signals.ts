@@ -46,7 +46,7 @@ const ROWS_MAX = 2_000_000;
 const ALARMS_MAX = 10_000;
 
 /** Every method throws SternwayError "unavailable" when SQLite cannot do it. */
-export interface SignalStore {
+export interface SignalTable {
   /** Adds sums up, each in the minute and the hour that it lies in. */
   addSeries(of: SignalVolume, sums: readonly SignalSums[]): void;
   /** Sums of `[from, to)`, oldest first. @param fine - by the minute, where that is still kept; by the hour without */
@@ -54,6 +54,8 @@ export interface SignalStore {
   /** As it was put last. */
   state(of: SignalVolume): { sensitivity: string; state: unknown } | undefined;
   putState(of: SignalVolume, sensitivity: string, state: unknown): void;
+  /** Of a volume that is no more. */
+  forgetState(of: SignalVolume): void;
   /** @returns its id */
   addAlarm(alarm: NewAlarm): number;
   changeAlarm(
@@ -89,7 +91,7 @@ const SUM_FIELDS = [
   "cleared",
 ] as const;
 
-export function signalStore(db: BunSQLiteDatabase, run: <Result>(work: () => Result) => Result): SignalStore {
+export function signalTable(db: BunSQLiteDatabase, run: <Result>(work: () => Result) => Result): SignalTable {
   return {
     addSeries: (of, sums) =>
       run(() =>
@@ -126,6 +128,7 @@ export function signalStore(db: BunSQLiteDatabase, run: <Result>(work: () => Res
           .onConflictDoUpdate({ target: [signalStates.vault, signalStates.volume], set: { sensitivity, state } })
           .run(),
       ),
+    forgetState: (of) => run(() => db.delete(signalStates).where(isOf(signalStates, of)).run()),
     addAlarm: (alarm) =>
       run(() => {
         const { id } = db

@@ -39,7 +39,7 @@ import { httpTls } from "./http-tls.ts";
 import { OwnAuthority } from "./own-authority.ts";
 import type { OpenEngine } from "./engine.ts";
 import { meterExports } from "./metered-exports.ts";
-import { attaching, nbdAddressText, startNbdServers } from "./nbd.ts";
+import { attaching, nbdAddressText, refusals, startNbdServers } from "./nbd.ts";
 import { storeOpener } from "./open-store.ts";
 import { startPeerListener } from "./peer-listener.ts";
 import { Received } from "./received.ts";
@@ -174,12 +174,11 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     tell,
   });
   names.vaultOfMachine = (word) => automation.machines.secretVaultOf(word, names.vaultNaming);
-  const ownership = { machineOf: (volume: string) => automation.machines.machineOf(volume) };
-  machines.volumesOf = (name) =>
-    automation.machines
-      .list()
-      .find((machine) => machine.name === name)
-      ?.volumes.map((volume) => volume.name) ?? [];
+  const ownership = {
+    machineOf: (volume: string) => automation.machines.machineOf(volume),
+    owners: () => automation.machines.owners(),
+  };
+  machines.volumesOf = (name) => automation.machines.volumesOf(name);
   /** What is damaged of the doors' own must not keep disks from being protected through the others. */
   const closedDoors: string[] = [];
   const closed = (what: string, error: unknown): undefined => {
@@ -188,12 +187,13 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     closedDoors.push(`${what} stays closed: ${error.message}`);
     return undefined;
   };
+  const onRefused = refusals(audit, () => systemClock.wall());
   const grants = {
     credentials: catalog.credentials,
-    machineOf: ownership.machineOf,
+    ...ownership,
     now: () => systemClock.wall(),
     onRefused: (name: string, peer: NbdPeer, reason: string) =>
-      void audit.append({ ...attaching(peer, name), result: "refused", detail: { reason } }),
+      onRefused({ ...attaching(peer, name), result: "refused", detail: { reason } }),
   };
   const nbdLog = log.child({ room: "nbd" });
   const servers = await startNbdServers({
@@ -203,6 +203,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     granted: grantedExports(meter.exports, grants),
     authority: () => authority().catch((error: unknown) => closed("NBD over the network", error)),
     audit,
+    onRefused,
     log: nbdLog,
   });
   started.defer(async () => {

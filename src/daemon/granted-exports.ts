@@ -5,7 +5,7 @@
 import { errorText, SternwayError } from "../base/errors.ts";
 import type { Micros } from "../base/units.ts";
 import type { CredentialTable } from "../catalog/catalog.ts";
-import type { NbdExports, NbdPeer, NbdServer } from "../nbd/server.ts";
+import type { NbdConnection, NbdExports, NbdPeer, NbdServer } from "../nbd/server.ts";
 import type { CredentialMaker } from "../api/app.ts";
 import { parseExportName } from "../volume/export-name.ts";
 import type { OwnAuthority } from "./own-authority.ts";
@@ -14,13 +14,18 @@ export interface Grants {
   credentials: Pick<CredentialTable, "byFingerprint">;
   /** The machine that a volume belongs to. */
   machineOf: (volume: string) => string | undefined;
+  /** The machines of all volumes, by their names. */
+  owners: () => ReadonlyMap<string, string>;
   now: () => Micros;
   /** Told of each opening that is refused. Must not throw. */
   onRefused: (name: string, peer: NbdPeer, reason: string) => void;
 }
 
 /** @param exports - what there is, of all machines */
-export function grantedExports(exports: NbdExports, { credentials, machineOf, now, onRefused }: Grants): NbdExports {
+export function grantedExports(
+  exports: NbdExports,
+  { credentials, machineOf, owners, now, onRefused }: Grants,
+): NbdExports {
   const credentialOf = ({ tlsFingerprint }: NbdPeer) =>
     tlsFingerprint === undefined ? undefined : credentials.byFingerprint(tlsFingerprint, now());
   /** @throws denied: nothing tells whether the volume exists */
@@ -38,9 +43,10 @@ export function grantedExports(exports: NbdExports, { credentials, machineOf, no
       const credential = credentialOf(peer);
       if (!credential) return [];
       const listed = await exports.list(peer);
+      const machines = owners();
       return listed.filter(({ name }) => {
         const { volume, moment } = parseExportName(name);
-        return machineOf(volume) === credential.machine && (moment !== undefined || !credential.readOnly);
+        return machines.get(volume) === credential.machine && (moment !== undefined || !credential.readOnly);
       });
     },
     async describe(name, peer) {
@@ -54,7 +60,16 @@ export function grantedExports(exports: NbdExports, { credentials, machineOf, no
         onRefused(name, peer, errorText(error));
         throw error;
       }
-      return await exports.open(name, peer);
+      const opened = await exports.open(name, peer);
+      try {
+        // Meanwhile the credential may have been taken back, or the disk given to another machine.
+        check(name, peer);
+        return opened;
+      } catch (error) {
+        onRefused(name, peer, errorText(error));
+        await opened.device.close();
+        throw error;
+      }
     },
   };
 }
@@ -71,10 +86,12 @@ export function credentialMaker(
       const { certificatePem: authorityPem } = own;
       return { certificatePem, keyPem, authorityPem, fingerprint: Buffer.from(fingerprint).toString("hex") };
     },
-    revoke(fingerprint) {
-      for (const server of servers) {
-        server.disconnect((peer) => peer.tlsFingerprint === fingerprint, "its credential was taken back");
-      }
+    revoke(fingerprint, volumes) {
+      const isMeant = ({ peer, exportName }: NbdConnection): boolean =>
+        peer.tlsFingerprint === fingerprint &&
+        (volumes === undefined || (exportName !== "" && volumes.includes(parseExportName(exportName).volume)));
+      const reason = volumes === undefined ? "its credential was taken back" : "its disk left the machine";
+      for (const server of servers) server.disconnect(isMeant, reason);
     },
   };
 }

@@ -13,7 +13,7 @@ import type { Config } from "../config/config.ts";
 import { Notifier } from "../notify/notify.ts";
 import type { Log } from "../observe/log.ts";
 import { createMetrics, type Metrics } from "../observe/metrics.ts";
-import { checkZone, localZone } from "../retention/calendar.ts";
+import { checkZone, systemZone } from "../base/zone.ts";
 import { Signals } from "../signals/signals.ts";
 import { openDataDir } from "./data-dir.ts";
 import { discreetCatalog } from "./discreet-catalog.ts";
@@ -67,7 +67,7 @@ export async function openGround(
       log.warn({ err: error, event }, "the catalog did not take an event");
     }
   };
-  const zone = checkZone(config.retention.timeZone ?? localZone());
+  const zone = checkZone(config.retention.timeZone ?? systemZone());
   const machines = { volumesOf: (_name: string): readonly string[] => [] };
   const notifier = new Notifier({
     store: catalog.notify,

@@ -4,8 +4,9 @@
  */
 import type { Clock, Timer } from "../base/clock.ts";
 import { isSternwayError } from "../base/errors.ts";
+import { inTurns } from "../base/turns.ts";
 import { formatSize, formatTime, micros, type Micros } from "../base/units.ts";
-import type { CatalogEvent, GrowthSample, GrowthStore } from "../catalog/catalog.ts";
+import type { CatalogEvent, GrowthSample, GrowthTable } from "../catalog/catalog.ts";
 import type { Log } from "../observe/log.ts";
 import type { VolumeTotals } from "../observe/metrics.ts";
 import { FORECAST_WARN_DAYS, forecastOf, type Forecast } from "../report/report.ts";
@@ -19,7 +20,7 @@ export interface VaultReading {
 }
 
 export interface GrowthTaskOptions {
-  growth: GrowthStore;
+  growth: GrowthTable;
   clock: Clock;
   log: Log;
   tell: (event: Omit<CatalogEvent, "id" | "time">) => void;
@@ -38,6 +39,8 @@ const INTERVAL_MS = 3_600_000;
 /** The free space is read by then. */
 const FIRST_MS = 30_000;
 const DAY = 86_400e6;
+/** Samples of volumes that are kept at once. */
+const PART = 32;
 /** Of the days at which it warns: more must be left before the warning ends, so that it does not flap. */
 const BACK = 1.25;
 
@@ -47,7 +50,6 @@ export class GrowthTask {
   private readonly forecasts = new Map<string, Forecast>();
   private readonly warned = new Set<string>();
   private timer: Timer | undefined;
-  private running: Promise<void> = Promise.resolve();
   private isStopped = false;
 
   constructor(options: GrowthTaskOptions) {
@@ -58,12 +60,11 @@ export class GrowthTask {
     this.rest(FIRST_MS);
   }
 
-  /** Keeps what was written since the last sample. */
+  /** Keeps what was written since the last sample. A vault's count that is under way is not waited for: it ends when the vault does. */
   async stop(): Promise<void> {
     this.isStopped = true;
     this.timer?.cancel();
-    await this.running;
-    this.guarded(() => this.options.growth.add(this.volumeSamples(this.options.clock.wall())));
+    await this.keepVolumes(this.options.clock.wall());
   }
 
   /** Days until space ends, by vault; only of those where it does. */
@@ -76,7 +77,7 @@ export class GrowthTask {
   private rest(delayMs: number): void {
     if (this.isStopped) return;
     this.timer = this.options.clock.timer(delayMs, () => {
-      this.running = this.sample().finally(() => this.rest(INTERVAL_MS));
+      void this.sample().finally(() => this.rest(INTERVAL_MS));
     });
   }
 
@@ -91,11 +92,23 @@ export class GrowthTask {
       const facts = { storedBytes: storedBytes ?? null, freeBytes: freeBytes ?? null, totalBytes: totalBytes ?? null };
       ofVaults.push({ time: now, kind: "vault", name: vault, ...facts, liveBytes, writtenBytes: null });
     }
+    if (this.isStopped) return;
+    await this.keepVolumes(now);
     this.guarded(() => {
-      growth.add([...ofVaults, ...this.volumeSamples(now)]);
+      growth.add(ofVaults);
       this.forecasts.clear();
       for (const { vault, freeBytes } of readings) this.forecast(vault, freeBytes ?? 0, now);
     });
+  }
+
+  /** A sample takes a tenth of a millisecond, and there may be ten thousand: clients are answered in between. */
+  private async keepVolumes(now: Micros): Promise<void> {
+    const { growth, clock } = this.options;
+    const samples = this.volumeSamples(now);
+    const parts = Array.from({ length: Math.ceil(samples.length / PART) }, (_, i) =>
+      samples.slice(i * PART, (i + 1) * PART),
+    );
+    await inTurns(parts, (part) => this.guarded(() => growth.add(part)), clock);
   }
 
   /** What was written since the last time. */

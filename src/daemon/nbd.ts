@@ -1,7 +1,8 @@
 /** NBD listeners of the daemon: addresses from the configuration, TLS from its files, events into the log. */
 import { readFile } from "node:fs/promises";
 import { SternwayError } from "../base/errors.ts";
-import type { AuditFacts, AuditTrail } from "../audit/audit.ts";
+import { Repeats, type AuditFacts, type AuditTrail } from "../audit/audit.ts";
+import type { Micros } from "../base/units.ts";
 import type { Config, TlsConfig } from "../config/config.ts";
 import {
   startNbdServer,
@@ -34,6 +35,8 @@ export async function startNbdServers(options: {
   /** Undefined: it is damaged, and what needs it stays closed. */
   authority: () => Promise<OwnAuthority | undefined>;
   audit: Pick<AuditTrail, "append">;
+  /** Takes refused attempts for the audit. */
+  onRefused: (facts: AuditFacts) => void;
   log: Log;
 }): Promise<NbdServer[]> {
   const { ownSocket, config, exports, log } = options;
@@ -48,7 +51,7 @@ export async function startNbdServers(options: {
         ...door,
         log(event) {
           logNbdEvent(log, event);
-          auditNbdEvent(options.audit, event);
+          auditNbdEvent(options, event);
         },
         limits: { sessionsMax: config.sessionsMax, serverBytesMax },
       }),
@@ -118,13 +121,25 @@ function logNbdEvent(log: Log, event: NbdServerEvent): void {
 }
 
 /** Who attaches to a disk or reads its past. */
-function auditNbdEvent(audit: Pick<AuditTrail, "append">, event: NbdServerEvent): void {
+function auditNbdEvent(
+  { audit, onRefused }: { audit: Pick<AuditTrail, "append">; onRefused: (facts: AuditFacts) => void },
+  event: NbdServerEvent,
+): void {
   if (event.kind === "opened") {
     const { peer, exportName, readOnly } = event;
     void audit.append({ ...attaching(peer, exportName), result: "done", detail: { readOnly } });
   } else if (event.kind === "refused") {
-    void audit.append({ ...attaching(event.peer, "-"), result: "refused", detail: { reason: event.reason } });
+    onRefused({ ...attaching(event.peer, "-"), result: "refused", detail: { reason: event.reason } });
   }
+}
+
+/** Refused attempts on their way into the audit: whoever reaches the port makes thousands of them in a second, and must not fill the disk. */
+export function refusals(audit: Pick<AuditTrail, "append">, now: () => Micros): (facts: AuditFacts) => void {
+  const repeats = new Repeats();
+  return (facts) => {
+    for (const each of repeats.over(now())) void audit.append(each);
+    if (repeats.isNew(facts, now())) void audit.append(facts);
+  };
 }
 
 /** What the audit says of an opening, whoever lets it or not. */
@@ -134,7 +149,8 @@ export function attaching(peer: NbdPeer, exportName: string): Omit<AuditFacts, "
     who: peer.tlsSubject?.replace(/^CN=/, "") ?? "-",
     role: "-",
     by: peer.tlsSubject === undefined ? (isHere ? "socket" : "-") : "certificate",
-    from: isHere ? "" : peer.address,
+    // Its port is another each time, and says nothing.
+    from: isHere ? "" : peer.address.replace(/^.* from /, "").replace(/:\d+$/, ""),
     action: "nbd-attach",
     subject: exportName,
   };

@@ -3,18 +3,21 @@
  * ended, whenever it runs.
  */
 import { micros, type Micros } from "../base/units.ts";
+import { inZone } from "../base/zone.ts";
 import type { StoredTask } from "../catalog/catalog.ts";
 import type { ReportSpan } from "../contract/reports.ts";
 import type { Notifier } from "../notify/notify.ts";
 import { makeReport, reportMail, type Range, type ReportSources } from "../report/report.ts";
 
-const LENGTHS: Record<ReportSpan, Temporal.DurationLike> = { day: { days: 1 }, week: { weeks: 1 }, month: { months: 1 } };
+const LENGTHS: Record<ReportSpan, Temporal.DurationLike> = {
+  day: { days: 1 },
+  week: { weeks: 1 },
+  month: { months: 1 },
+};
 
 /** The whole days before today's beginning. */
 export function spanBefore(span: ReportSpan, now: Micros, zone: string): Range {
-  const today = Temporal.Instant.fromEpochMilliseconds(Math.floor(now / 1000))
-    .toZonedDateTimeISO(zone)
-    .toPlainDate();
+  const today = inZone(now, zone).toPlainDate();
   const begin = (day: Temporal.PlainDate): Micros => micros(day.toZonedDateTime(zone).epochMilliseconds * 1000);
   return { from: begin(today.subtract(LENGTHS[span])), to: begin(today) };
 }

@@ -1,5 +1,5 @@
 /** One vault's place in the appliance: open with its engine, or closed with the reason. */
-import { errorText, SternwayError } from "../base/errors.ts";
+import { errorText, isSternwayError, SternwayError } from "../base/errors.ts";
 import type { FileLock } from "../base/file-lock.ts";
 import type { WireVault } from "../contract/contract.ts";
 import type { VolumeHome } from "../volume/vault-volumes.ts";
@@ -61,7 +61,15 @@ export class VaultSlot implements VolumeHome {
   }
 
   holds(volume: string): boolean {
-    return this.engine ? this.volumeNames().includes(volume) : isKnown(this.known, volume);
+    if (!this.engine) return isKnown(this.known, volume);
+    // Asked for with every request: a list of all volumes would be made each time.
+    try {
+      this.engine.volumes.get(volume);
+      return true;
+    } catch (error) {
+      if (isSternwayError(error, "not_found")) return false;
+      throw error;
+    }
   }
 
   /** True for any name that may stand in a text about its volumes, also about one that was deleted just now. */

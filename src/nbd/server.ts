@@ -91,8 +91,8 @@ export interface NbdServer {
   /** Where it listens, with the port it got. */
   readonly address: NbdListen;
   connections(): NbdConnection[];
-  /** Answers what is in flight on the connections of some peers, and ends them. */
-  disconnect(isMeant: (peer: NbdPeer) => boolean, reason: string): void;
+  /** Answers what is in flight on some connections, and ends them. */
+  disconnect(isMeant: (connection: NbdConnection) => boolean, reason: string): void;
   /**
    * Accepts nobody any more, answers what is in flight, and closes. Sessions that are not done after `graceMs` are cut
    * off. Resolves when every device is closed, or a second after the grace if one hangs. Idempotent.
@@ -207,7 +207,7 @@ export function startNbdServer(options: NbdServerOptions): NbdServer {
   return {
     address,
     disconnect(isMeant, reason) {
-      for (const session of sessions) if (isMeant(session.peer)) session.disconnect(reason);
+      for (const session of sessions) if (isMeant(session.info)) session.disconnect(reason);
     },
     connections: () => [...sessions].filter((session) => session.state !== "closed").map((session) => session.info),
     stop: ({ graceMs }) => (stopped ??= stop(graceMs)),

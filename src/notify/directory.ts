@@ -7,7 +7,8 @@ import { SternwayError } from "../base/errors.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
 import type { Micros } from "../base/units.ts";
-import type { NotifyStore } from "../catalog/catalog.ts";
+import { checkZone } from "../base/zone.ts";
+import type { NotifyTable } from "../catalog/catalog.ts";
 import {
   channelSettingsSchema,
   CHANNELS_MAX,
@@ -34,14 +35,14 @@ export interface Rule {
 const SECRET_BYTES = 32;
 
 export class Directory {
-  private readonly store: NotifyStore;
+  private readonly store: NotifyTable;
   private readonly clock: Clock;
   private readonly random: Random;
   private readonly channelsByName = new Map<string, Channel>();
   private readonly rulesByName = new Map<string, Rule>();
 
   /** Rows that cannot be read are passed over: the catalog is losable, and whoever looks sees that they are not there. */
-  constructor(options: { store: NotifyStore; clock: Clock; random: Random }) {
+  constructor(options: { store: NotifyTable; clock: Clock; random: Random }) {
     this.store = options.store;
     this.clock = options.clock;
     this.random = options.random;
@@ -209,19 +210,6 @@ function checkCredentials(
 function goesElsewhere(before: ChannelSettings, now: ChannelSettings): boolean {
   if (before.kind !== "email" || now.kind !== "email") return false;
   return (["host", "port", "security", "user", "serverName", "ca"] as const).some((key) => before[key] !== now[key]);
-}
-
-function checkZone(zone: string): void {
-  try {
-    Temporal.Instant.fromEpochMilliseconds(0).toZonedDateTimeISO(zone);
-  } catch (cause) {
-    throw new SternwayError(
-      "invalid",
-      `"${zone}" is not a time zone: use a name such as Europe/Berlin or UTC`,
-      {},
-      { cause },
-    );
-  }
 }
 
 function parsed(text: string): unknown {

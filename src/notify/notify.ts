@@ -9,7 +9,7 @@ import type { Clock, Timer } from "../base/clock.ts";
 import { errorText } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import { micros, type Micros } from "../base/units.ts";
-import type { CatalogEvent, DeliveryRow, NotifyStore } from "../catalog/catalog.ts";
+import type { CatalogEvent, DeliveryRow, NotifyTable } from "../catalog/catalog.ts";
 import { eventKind } from "../contract/event-kinds.ts";
 import type { RuleSettings } from "../contract/notify.ts";
 import type { Log } from "../observe/log.ts";
@@ -28,7 +28,7 @@ export type { ReportContent } from "./message.ts";
 const REST_MS_MAX = 60_000;
 
 export interface NotifierOptions {
-  store: NotifyStore;
+  store: NotifyTable;
   clock: Clock;
   random: Random;
   log: Log;

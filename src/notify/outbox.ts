@@ -12,7 +12,7 @@ import { errorText } from "../base/errors.ts";
 import { oneLine } from "../base/html.ts";
 import type { Random } from "../base/random.ts";
 import { micros, type Micros } from "../base/units.ts";
-import type { DeliveryRow, NotifyStore } from "../catalog/catalog.ts";
+import type { DeliveryRow, NotifyTable } from "../catalog/catalog.ts";
 import { eventKind } from "../contract/event-kinds.ts";
 import type { Channel } from "./directory.ts";
 import { contentSchema, type Content, type EventsContent, type Notice, type ReportContent } from "./message.ts";
@@ -36,7 +36,7 @@ const FAR = 25 * HOUR;
 type Delivery = DeliveryRow & { content_: Content };
 
 export interface OutboxOptions {
-  store: NotifyStore;
+  store: NotifyTable;
   clock: Clock;
   random: Random;
   channel: (name: string) => Channel | undefined;
@@ -232,7 +232,7 @@ export class Outbox {
     const { channel } = delivery;
     const pause = this.pauses.get(channel);
     this.pauses.delete(channel);
-    this.change(delivery.id, { attempts: delivery.attempts + 1 });
+    delivery.attempts++;
     this.end(delivery, "sent", null);
     if (pause?.isTold)
       this.options.tell({
@@ -277,8 +277,13 @@ export class Outbox {
   }
 
   private end(delivery: Delivery, state: "sent" | "given-up", lastError: string | null): void {
-    this.change(delivery.id, { state, endedAt: this.options.clock.wall(), lastError });
-    this.open.delete(delivery.id);
+    const { id, attempts } = delivery;
+    try {
+      this.change(id, { state, attempts, endedAt: this.options.clock.wall(), lastError });
+    } finally {
+      // A catalog that cannot keep it, such as on a full disk, must not have the same message sent every minute.
+      this.open.delete(id);
+    }
   }
 
   private change(id: number, change: Partial<Omit<DeliveryRow, "id" | "channel">>): void {

@@ -1,5 +1,6 @@
 /** Which rules an event concerns, and whether it is a time at which nobody wants to hear of it. Pure. */
 import { micros, type Micros } from "../base/units.ts";
+import { inZone } from "../base/zone.ts";
 import type { CatalogEvent } from "../catalog/catalog.ts";
 import { EVENT_LEVELS, eventKind } from "../contract/event-kinds.ts";
 import type { RuleSettings } from "../contract/notify.ts";
@@ -41,7 +42,7 @@ function wordsOf(...texts: readonly string[]): Set<string> {
 /** When the quiet hours end in which a time lies; undefined outside of them. @param zone - IANA name, for a rule without one */
 export function quietUntil(quiet: RuleSettings["quiet"], now: Micros, zone: string): Micros | undefined {
   if (!quiet || quiet.from === quiet.to) return undefined;
-  const local = Temporal.Instant.fromEpochMilliseconds(Math.floor(now / 1000)).toZonedDateTimeISO(quiet.zone ?? zone);
+  const local = inZone(now, quiet.zone ?? zone);
   const clock = `${twoDigits(local.hour)}:${twoDigits(local.minute)}`;
   const { from, to } = quiet;
   const isInside = from < to ? clock >= from && clock < to : clock >= from || clock < to;

@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import { micros, type Micros } from "../base/units.ts";
-import type { CatalogEvent, NotifyStore } from "../catalog/catalog.ts";
+import type { CatalogEvent, NotifyTable } from "../catalog/catalog.ts";
 import { EVENT_LEVELS, eventKind } from "../contract/event-kinds.ts";
 import type { Notice } from "./message.ts";
 
@@ -14,6 +14,8 @@ const HOUR = 3_600e6;
 const SAME_WORDS = 24 * HOUR;
 /** A trouble of which nothing was heard for so long is forgotten: what had it may not exist any more. */
 const FORGOTTEN = 90 * 24 * HOUR;
+/** Told later than now by more than this: the clock was set back, and what was to come by it would come too late. */
+const SET_BACK = HOUR;
 /** Of each channel; more are told without being remembered. */
 const REMEMBERED_MAX = 1_000;
 
@@ -40,10 +42,10 @@ interface Trouble {
 }
 
 export class Troubles {
-  private readonly store: NotifyStore;
+  private readonly store: NotifyTable;
   private readonly byKey = new Map<string, Trouble>();
 
-  constructor(store: NotifyStore) {
+  constructor(store: NotifyTable) {
     this.store = store;
     for (const row of store.troubles()) {
       const event = keptEventSchema.safeParse(parsed(row.event));
@@ -111,7 +113,12 @@ export class Troubles {
     const due: { channel: string; notice: Notice }[] = [];
     for (const trouble of this.byKey.values()) {
       const age = now - trouble.toldAt;
-      if (age > FORGOTTEN || (!trouble.lasts && age > SAME_WORDS)) this.drop(trouble.key);
+      if (age < -SET_BACK && trouble.lasts) {
+        const remindAt = trouble.remindAt === undefined ? undefined : micros(now + trouble.remindAt - trouble.toldAt);
+        this.put({ ...trouble, toldAt: now, remindAt });
+        continue;
+      }
+      if (age > FORGOTTEN || (!trouble.lasts && Math.abs(age) > SAME_WORDS)) this.drop(trouble.key);
       else if (trouble.remindAt !== undefined && trouble.remindAt <= now) {
         const event: CatalogEvent = { ...trouble.event, time: micros(trouble.event.time) };
         const hours = remindHours(trouble.channel, event);
@@ -154,7 +161,7 @@ export class Troubles {
 /** Of a trouble its kind and level count, since its words hold numbers that change; of anything else its words too. */
 function isSame({ event, lasts, toldAt }: Trouble, now: CatalogEvent): boolean {
   if (event.kind !== now.kind || event.level !== now.level) return false;
-  return lasts || (event.message === now.message && now.time - toldAt < SAME_WORDS);
+  return lasts || (event.message === now.message && Math.abs(now.time - toldAt) < SAME_WORDS);
 }
 
 function noticeOf(event: CatalogEvent, why: Notice["why"], before?: Trouble): Notice {

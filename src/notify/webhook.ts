@@ -4,6 +4,9 @@
  * over the bytes as they came, compares in constant time, and refuses times that are more than five minutes off.
  *
  * Redirects are refused: the body would go where nobody configured it to go. Of the answer only the status counts.
+ *
+ * Addresses of the appliance's own network, loopback among them, are allowed: receivers stand there as often as not, and a name can be pointed there at any time anyway.
+ * Whoever may set a channel is an administrator, who may do everything here; what can be learnt is whether something answers, and with which status.
  */
 import { createHmac } from "node:crypto";
 import { SternwayError, errorText } from "../base/errors.ts";

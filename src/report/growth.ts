@@ -1,6 +1,6 @@
 /** What was stored and written in a range, and when space ends. Also what the API shows of it outside of a report. */
 import { formatTime, micros, type Micros } from "../base/units.ts";
-import type { GrowthRow, GrowthStore } from "../catalog/catalog.ts";
+import type { GrowthRow, GrowthTable } from "../catalog/catalog.ts";
 import type { WireForecast, WireGrowth } from "../contract/growth.ts";
 import type { ReportCell } from "../contract/reports.ts";
 import { FORECAST_WINDOW, forecastSpace, type Forecast } from "./forecast.ts";
@@ -16,7 +16,7 @@ export const FORECAST_WARN_DAYS = 14;
 const rhythmOf = ({ from, to }: Range): "hour" | "day" => (to - from <= HOURLY_MAX ? "hour" : "day");
 
 /** When space ends where a vault lies. */
-export function forecastOf(growth: GrowthStore, vault: string, now: Micros, reserveBytes: number): Forecast {
+export function forecastOf(growth: GrowthTable, vault: string, now: Micros, reserveBytes: number): Forecast {
   const from = micros(now - FORECAST_WINDOW);
   const rows = growth.samples({ kind: "vault", name: vault, rhythm: "hour", from, to: micros(now + 1) });
   const readings = rows.flatMap(({ time, freeBytes }) => (freeBytes === null ? [] : [{ time, freeBytes }]));

@@ -1,6 +1,6 @@
 /** What reports are made from; the API gives it. Of what cannot be had (a vault that is closed) a method throws, and the report says so. */
 import type { Micros } from "../base/units.ts";
-import type { CatalogEvent, GrowthStore, Job } from "../catalog/catalog.ts";
+import type { CatalogEvent, GrowthTable, Job } from "../catalog/catalog.ts";
 import type { ScrubStatus, WireTier, WireVault } from "../contract/contract.ts";
 import type { Hold, RetentionPolicy, RetentionState, VolumeInfo } from "../volume/volumes.ts";
 
@@ -32,7 +32,7 @@ export interface ReportSources {
   events(range: { from: Micros; to: Micros; kinds?: readonly string[]; limit: number }): CatalogEvent[];
   /** Of those that started then; oldest first. */
   jobs(range: { from: Micros; to: Micros; limit: number }): Job[];
-  growth: GrowthStore;
+  growth: GrowthTable;
   /** Below so much free space writes are refused. */
   reserveBytes: number;
   /** What is left out of this report, in words. */

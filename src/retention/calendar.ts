@@ -4,8 +4,8 @@
  * An hour is an hour of the clock on the wall: in the night when that is put back, the hour that comes twice is two hours, told apart by
  * their offset. A day runs from midnight to midnight, with 23 or 25 hours twice a year; a week begins on Monday, as ISO 8601 has it.
  */
-import { SternwayError } from "../base/errors.ts";
 import { micros, type Micros } from "../base/units.ts";
+import { inZone } from "../base/zone.ts";
 
 /** How often a point is kept. */
 export type Rhythm = "hourly" | "daily" | "weekly" | "monthly";
@@ -19,31 +19,9 @@ export const RHYTHMS: readonly Rhythm[] = ["hourly", "daily", "weekly", "monthly
  */
 const QUARTER_MS = 900_000;
 
-/** The zone of a name such as `Europe/Berlin`. @throws invalid: there is none */
-export function checkZone(zone: string): string {
-  try {
-    Temporal.Instant.fromEpochMilliseconds(0).toZonedDateTimeISO(zone);
-    return zone;
-  } catch (cause) {
-    throw new SternwayError(
-      "invalid",
-      `"${zone}" is not a time zone: use a name such as Europe/Berlin or UTC`,
-      {},
-      { cause },
-    );
-  }
-}
-
-/** The zone that this machine is set to. */
-export const localZone = (): string => Temporal.Now.timeZoneId();
-
-function local(time: Micros, zone: string): Temporal.ZonedDateTime {
-  return Temporal.Instant.fromEpochMilliseconds(Math.floor(time / 1000)).toZonedDateTimeISO(zone);
-}
-
 /** Names the hour, day, week or month that holds a time: equal for two times of the same one, and for no others. */
 export function bucketOf(time: Micros, rhythm: Rhythm, zone: string): string {
-  const at = local(time, zone);
+  const at = inZone(time, zone);
   switch (rhythm) {
     case "hourly":
       return `${at.toPlainDate().toString()}T${at.hour}${at.offset}`;
@@ -61,14 +39,14 @@ export function bucketOf(time: Micros, rhythm: Rhythm, zone: string): string {
 
 /** The first moment of the hour, day, week or month that holds a time. */
 export function bucketStart(time: Micros, rhythm: Rhythm, zone: string): Micros {
-  const at = local(time, zone);
+  const at = inZone(time, zone);
   if (rhythm === "hourly") return hourStart(time, zone);
   return micros(firstDay(at, rhythm).startOfDay().epochMilliseconds * 1000);
 }
 
 /** The first moment after the hour, day, week or month that holds a time. */
 export function bucketEnd(time: Micros, rhythm: Rhythm, zone: string): Micros {
-  const at = local(time, zone);
+  const at = inZone(time, zone);
   if (rhythm === "hourly") return hourEnd(time, zone);
   const next = firstDay(at, rhythm).add(
     rhythm === "daily" ? { days: 1 } : rhythm === "weekly" ? { weeks: 1 } : { months: 1 },

@@ -5,6 +5,7 @@
  */
 import type { Clock, Timer } from "../base/clock.ts";
 import { isSternwayError } from "../base/errors.ts";
+import { inTurns } from "../base/turns.ts";
 import { lsn, micros, type Lsn } from "../base/units.ts";
 import type { SignalSums, SignalVolume } from "../catalog/catalog.ts";
 import { areasOf, learnAreas, unsealedAfter } from "../vault/content/content-survey.ts";
@@ -20,6 +21,10 @@ const LOOK_MS = 5_000;
 const KEEP_MICROS = 300e6;
 /** Strands and areas that wait to be learned; what does not fit is told of again by the next stretch. */
 const WANTED_MAX = 4096;
+/** Strands that are looked up at one look: ten thousand at once would hold up clients right after a start. */
+const SURVEYED_MAX = 64;
+/** Sums of a stretch's strands that wait to be kept, each for half a millisecond. What does not fit is missing in the series, and nowhere else. */
+const UNKEPT_MAX = 20_000;
 
 /** What the sealer tells of a stretch. */
 export interface SealedWrites {
@@ -64,6 +69,10 @@ export class VaultWatch {
   /** Alarms are raised and areas learned one after another. */
   private raising: Promise<void> = Promise.resolve();
   private learning: Promise<void> | undefined;
+  /** What the series do not have yet, oldest first. */
+  private unkept: { of: SignalVolume; sums: SignalSums[] }[] = [];
+  /** Sums and states are kept one after another, in turns with everything else. */
+  private keeping: Promise<void> = Promise.resolve();
 
   constructor(options: VaultWatchOptions) {
     this.options = options;
@@ -86,8 +95,9 @@ export class VaultWatch {
       const watched = this.of(record.id);
       for (const slice of slices) this.found(record.id, watched.detector.observe(slice));
       watched.isChanged = true;
-      this.guarded(() => this.options.catalog.signals.addSeries(this.idOf(record.id), slices.map(sumsOf)));
+      if (this.unkept.length < UNKEPT_MAX) this.unkept.push({ of: this.idOf(record.id), sums: slices.map(sumsOf) });
     }
+    this.keepInTurns(this.takeUnkept(), ({ of, sums }) => this.options.catalog.signals.addSeries(of, sums));
     this.want(strange);
   }
 
@@ -141,6 +151,7 @@ export class VaultWatch {
   async settled(): Promise<void> {
     await this.raising;
     await this.learning;
+    await this.keeping;
   }
 
   /** Idempotent. */
@@ -150,7 +161,8 @@ export class VaultWatch {
     this.timer?.cancel();
     this.wanted = [];
     await this.settled();
-    for (const [volume, watched] of this.watched) if (watched.isChanged) this.keep(volume, watched);
+    this.keepChanged();
+    await this.keeping;
     this.options.onStop(this);
   }
 
@@ -171,7 +183,7 @@ export class VaultWatch {
     }
     if (now - this.keptAt >= KEEP_MICROS) {
       this.keptAt = now;
-      for (const [volume, watched] of this.watched) if (watched.isChanged) this.keep(volume, watched);
+      this.keepChanged();
     }
     this.timer = clock.timer(LOOK_MS, () => this.look());
   }
@@ -179,9 +191,11 @@ export class VaultWatch {
   /** What a strand held before this start is learned once, for all that it holds. */
   private surveyNewStrands(): void {
     const { vault } = this.options;
+    let count = 0;
     for (const record of vault.registry.volumes()) {
       const { strand } = record.strands.at(-1)!;
       if (this.surveyed.has(strand)) continue;
+      if (count++ >= SURVEYED_MAX || this.wanted.length >= WANTED_MAX) return;
       this.surveyed.add(strand);
       if (this.hasRoom) this.want([areasOf(vault, strand)]);
     }
@@ -267,6 +281,27 @@ export class VaultWatch {
 
   private change({ alarm }: Watched, change: Parameters<AlarmParts["catalog"]["signals"]["changeAlarm"]>[1]): void {
     if (alarm !== undefined) this.guarded(() => this.options.catalog.signals.changeAlarm(alarm, change));
+  }
+
+  private keepChanged(): void {
+    const { registry } = this.options.vault;
+    this.keepInTurns(this.watched, ([volume, watched]) => {
+      if (registry.byId(volume)?.deletedLsn !== undefined) {
+        this.watched.delete(volume);
+        this.options.catalog.signals.forgetState(this.idOf(volume));
+      } else if (watched.isChanged) this.keep(volume, watched);
+    });
+  }
+
+  private *takeUnkept(): Generator<{ of: SignalVolume; sums: SignalSums[] }> {
+    const taken = this.unkept;
+    this.unkept = [];
+    yield* taken;
+  }
+
+  private keepInTurns<Item>(items: Iterable<Item>, keep: (item: Item) => void): void {
+    const { clock } = this.options;
+    this.keeping = this.keeping.then(() => inTurns(items, (item) => this.guarded(() => keep(item)), clock));
   }
 
   private keep(volume: number, watched: Watched): void {

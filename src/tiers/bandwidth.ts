@@ -12,7 +12,7 @@ import type { Clock } from "../base/clock.ts";
 import { SternwayError } from "../base/errors.ts";
 import { parseSize } from "../base/units.ts";
 import { givenUp, pause, unlessAborted } from "./waiting.ts";
-import { checkZone, systemZone } from "./zone.ts";
+import { checkZone, inZone, systemZone } from "../base/zone.ts";
 
 interface Window {
   /** Minutes of the day, [from, to); `to` may be before `from`. */
@@ -52,8 +52,7 @@ export class Bandwidth {
 
   /** Now; Infinity: no limit. */
   get bytesPerSecond(): number {
-    const now = Temporal.Instant.fromEpochMilliseconds(Math.floor(this.clock.wall() / 1000));
-    const { hour, minute } = now.toZonedDateTimeISO(this.zone);
+    const { hour, minute } = inZone(this.clock.wall(), this.zone);
     const window = this.windows.find((each) => holds(each, hour * 60 + minute));
     return window?.bytesPerSecond ?? Number.POSITIVE_INFINITY;
   }

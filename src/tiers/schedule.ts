@@ -6,7 +6,7 @@
 import { Cron } from "croner";
 import { SternwayError } from "../base/errors.ts";
 import { micros, type Micros } from "../base/units.ts";
-import { checkZone } from "./zone.ts";
+import { checkZone } from "../base/zone.ts";
 
 /** At two in the night: when people are away, and the day before is over. */
 const WORDS: ReadonlyMap<string, string> = new Map([

@@ -213,6 +213,20 @@ describe("API tokens", () => {
     expect(await access.authenticate(asking(bearer(few)))).toMatchObject({ refused: { kind: "denied" } });
   });
 
+  test("count no more than a session does while their administrator lacks the second factor that is asked for", async () => {
+    using bed = await openAccessBed({ administratorsNeedSecondFactor: true });
+    const { access } = bed;
+    const wish = { role: "administrator", machines: [], password: PASSWORD } as const;
+    const anna = await access.accounts.add({ ...wish, name: "anna" });
+    bed.catalog.accounts.update("anna", { totpSecret: "JBSWY3DPEHPK3PXP" });
+    const { token } = access.addToken(access.accounts.get(anna.name), { name: "robot" });
+    expect(await access.authenticate(asking(bearer(token)))).toMatchObject({ principal: { role: "administrator" } });
+    access.secondFactor.turnOff("anna");
+    expect(await access.authenticate(asking(bearer(token)))).toMatchObject({
+      refused: { kind: "denied", facts: { status: 401 } },
+    });
+  });
+
   test("are limited to machines that are the account's at the moment", async () => {
     using bed = await bedWith(["sam", "self-service", ["web", "db"]], ["olga", "operator"]);
     const { access } = bed;

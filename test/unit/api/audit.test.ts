@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { AuditTrail, verifyAudit, type AuditEntry } from "../../../src/audit/audit.ts";
 import { createApi } from "../../../src/api/app.ts";
+import { SternwayError } from "../../../src/base/errors.ts";
 import { systemClock } from "../../../src/base/clock.ts";
 import { seededRandom } from "../../../src/base/random.ts";
 import { CONTROL, LOOPBACK, openApiFixture, type ApiFixture } from "../../support/api-fixture.ts";
@@ -123,6 +124,42 @@ describe("a request", () => {
     expect(text.split("hunter2").length - 1).toBe(2);
     expect(text).not.toContain("123456");
     expect(text).not.toContain("swp1");
+  });
+
+  test("to sign in names an account that there is, and nothing else that was typed", async () => {
+    using api = await openApiFixture();
+    await api.context.access.accounts.add({ name: "ann", role: "auditor", machines: [], password: "correct horse" });
+    const signIn = async (name: string): Promise<void> => {
+      const headers = { host: "127.0.0.1", "content-type": "application/json" };
+      const body = JSON.stringify({ name, password: "wrong-wrong" });
+      await api.answer(new Request("http://127.0.0.1/v1/session", { method: "POST", headers, body }), LOOPBACK);
+    };
+    await signIn("Ann");
+    // The password in the field above its own.
+    await signIn("correct horse");
+    const entries = await entriesOf(api);
+    expect(entries.map(shortly)).toEqual(["- signIn Ann refused", "- signIn (unknown) refused"]);
+    expect(JSON.stringify(entries)).not.toContain("horse");
+  });
+
+  test("by which a provider sends somebody back is entered with who came in, or that nobody did", async () => {
+    using api = await openApiFixture();
+    const { access } = api.context;
+    const ann = await access.accounts.add({ name: "ann", role: "operator", machines: [], password: "correct horse" });
+    Object.assign(access, { oidc: { forgotten: () => "sternway-oidc=; Max-Age=0" } });
+    const back = async (): Promise<string | null> => {
+      const request = new Request("http://127.0.0.1/v1/oidc/callback?code=1", { headers: { host: "127.0.0.1" } });
+      return (await api.answer(request, LOOPBACK)).headers.get("location");
+    };
+    access.signInThroughProvider = async () => ann;
+    expect(await back()).toBe("/");
+    access.signInThroughProvider = () =>
+      Promise.reject(new SternwayError("denied", "no role", { status: 401, reason: "role" }));
+    expect(await back()).toBe("/?sign-in=role");
+    expect((await entriesOf(api)).map(shortly)).toEqual([
+      "ann finishOidc appliance done",
+      "- finishOidc appliance refused",
+    ]);
   });
 
   test("by the thousand costs two entries a minute", async () => {

@@ -8,6 +8,11 @@ import { LOOPBACK, openApiFixture } from "../../support/api-fixture.ts";
 const own = { role: "self-service", machines: ["web"] } as const;
 const ownership = {
   machineOf: (volume: string) => (volume.startsWith("web") ? "web" : volume === "db1" ? "db" : undefined),
+  owners: () =>
+    new Map([
+      ["web1", "web"],
+      ["db1", "db"],
+    ]),
 };
 
 /** A path of an operation, about the volume, machine or thing `name`. */
@@ -67,6 +72,40 @@ describe("authority", () => {
     expect((await fixture.askAs(own, "/v1/disks")).status).toBe(403);
     const listed = (await (await fixture.askAs(own, "/v1/volumes")).json()) as { volumes: { name: string }[] };
     expect(listed.volumes.map(({ name }) => name)).toEqual(["web1"]);
+  });
+
+  test("a list of branches leaves out those that are somebody else's", async () => {
+    using fixture = await openApiFixture();
+    await fixture.volumes.create("web1", 2 ** 20);
+    for (const name of ["web1-mine", "web1-audit-case"]) await fixture.volumes.branch("web1", { kind: "now" }, name);
+    fixture.context.automation.machines.add({
+      name: "web",
+      description: "",
+      volumes: ["web1", "web1-mine"],
+      scripts: null,
+    });
+    const listed = async (role: Role): Promise<string[]> => {
+      const response = await fixture.askAs({ role, machines: ["web"] }, "/v1/volumes/web1/branches");
+      return ((await response.json()) as { volumes: { name: string }[] }).volumes.map(({ name }) => name);
+    };
+    expect(await listed("self-service")).toEqual(["web1-mine"]);
+    expect(await listed("auditor")).toEqual(["web1-audit-case", "web1-mine"]);
+  });
+
+  test("a list of many volumes is not gone through once for each of them", async () => {
+    using fixture = await openApiFixture();
+    const names = Array.from({ length: 50 }, (_, i) => `web${i}`);
+    for (const name of names) await fixture.volumes.create(name, 2 ** 20);
+    fixture.context.automation.machines.add({ name: "web", description: "", volumes: names, scripts: null });
+    const list = fixture.volumes.list.bind(fixture.volumes);
+    let count = 0;
+    fixture.volumes.list = () => {
+      count++;
+      return list();
+    };
+    const { volumes } = (await (await fixture.askAs(own, "/v1/volumes?limit=100")).json()) as { volumes: unknown[] };
+    expect(volumes.length).toBe(50);
+    expect(count).toBeLessThan(5);
   });
 
   test("a path that is written in another way is about the same volume", async () => {

@@ -198,4 +198,33 @@ describe("listenHttp()", () => {
     await until("the device was closed", () => fixture.volumes.openCount() === 0);
     socket.destroy();
   });
+
+  test("lets others have their turn while it sends what is there at once", async () => {
+    let left = 400;
+    let answeredAt = -1;
+    const socketPath = join(fixture.dir, "turns.sock");
+    const work: Answer = async (request) => {
+      if (new URL(request.url).pathname === "/short") {
+        answeredAt = left;
+        return new Response("short");
+      }
+      const body = new ReadableStream<Uint8Array>({
+        pull(controller) {
+          const until = performance.now() + 1;
+          while (performance.now() < until);
+          controller.enqueue(new Uint8Array(8));
+          if (--left === 0) controller.close();
+        },
+      });
+      return new Response(body);
+    };
+    const local = await listenHttp({ kind: "unix", path: socketPath }, work, fixture.context.log);
+    const ask = (path: string): Promise<Response> => fetch(`http://localhost${path}`, { unix: socketPath });
+    const long = ask("/long").then((response) => response.arrayBuffer());
+    await until("it is being sent", () => left < 400);
+    expect(await (await ask("/short")).text()).toBe("short");
+    expect(answeredAt).toBeGreaterThan(0);
+    expect((await long).byteLength).toBe(3_200);
+    await local.stop(10);
+  });
 });

@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, spyOn, test } from "bun:test";
 import fc from "fast-check";
 import { SternwayError } from "../../../src/base/errors.ts";
 import { PROBLEM_TYPE, problemSchema, routes, type Problem } from "../../../src/contract/contract.ts";
+import { allowedMethods } from "../../../src/api/problems.ts";
 import { openApiFixture, type ApiFixture } from "../../support/api-fixture.ts";
 import { jobEvents } from "../../support/job-events.ts";
 
@@ -185,4 +186,17 @@ describe("errors of the engine", () => {
       error: "manifest 7 is damaged",
     });
   });
+});
+
+test("allowedMethods() takes no long path apart once for each route", () => {
+  const routes = Array.from({ length: 500 }, (_, i) => ({ method: "GET", path: `/v1/things${i}/:name` }));
+  const long = "/a".repeat(4_000);
+  const split = spyOn(String.prototype, "split");
+  try {
+    expect(allowedMethods(routes, long)).toEqual([]);
+    expect(split.mock.contexts.filter((text) => String(text) === long).length).toBe(1);
+  } finally {
+    split.mockRestore();
+  }
+  expect(allowedMethods(routes, "/v1/things7/x")).toEqual(["GET", "HEAD"]);
 });

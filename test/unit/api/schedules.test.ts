@@ -1,5 +1,5 @@
 /** Schedules over the API; how they run in time is the scheduler's own test. */
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { afterEach, beforeEach, expect, spyOn, test } from "bun:test";
 import { openApiFixture, type ApiFixture } from "../../support/api-fixture.ts";
 
 let api: ApiFixture;
@@ -120,6 +120,15 @@ test("every kind of task can be scheduled and run", async () => {
   expect(api.volumes.bookmarks("a")[0]!.note).toContain(
     "machine web; crash-consistent only: there is no script absent",
   );
+});
+
+test("a list of schedules goes through the volumes once, however many there are", async () => {
+  for (let i = 0; i < 10; i++) await make({ name: `s${i}` });
+  const listed = spyOn(api.volumes, "list");
+  const { schedules } = (await json(send("GET", "/v1/schedules"))) as { schedules: { task: { volume: string } }[] };
+  expect(schedules.map(({ task }) => task.volume)).toEqual(Array(10).fill("a"));
+  expect(listed.mock.calls.length).toBeLessThanOrEqual(3);
+  listed.mockRestore();
 });
 
 test("a schedule whose channel went says so before its report is due", async () => {

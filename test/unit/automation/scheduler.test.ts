@@ -46,7 +46,7 @@ function bed(story: (bed: Bed) => Promise<void>): Promise<void> {
   const sim = new Simulation(1, START);
   const database = new Database(":memory:", { strict: true, safeIntegers: true });
   migrate(database);
-  const table = scheduleTable(drizzle(database), (work) => work(), START);
+  const table = scheduleTable(drizzle(database), (work) => work());
   const began: string[] = [];
   const told: Bed["told"] = [];
   const work: Bed["work"] = { do: async () => "done" };
@@ -208,6 +208,32 @@ test("no more than eight run at once; the others follow as these end", () =>
       await sim.clock.sleep(1000);
     }
     expect(began).toHaveLength(11);
+  }));
+
+test("one that waits for others to end is not late, however long that takes", () =>
+  bed(async ({ sim, scheduler, began, told, work }) => {
+    const gates: (() => void)[] = [];
+    work.do = () => new Promise((resolve) => gates.push(() => resolve("done")));
+    const timing = { kind: "interval", everySeconds: 3600, jitterSeconds: 0 } as const;
+    for (let i = 0; i < 9; i++) scheduler.add(schedule({ name: `s${i}`, timing, missed: "skip" }));
+    scheduler.start();
+    await sim.clock.sleep(HOUR_MS + 20 * 60_000);
+    expect(began).toHaveLength(8);
+    gates.shift()!();
+    await sim.clock.sleep(1000);
+    expect([began.length, told]).toEqual([9, []]);
+    for (const open of gates.splice(0)) open();
+  }));
+
+test("an interval schedule that was made while the clock was ahead runs when that is set right", () =>
+  bed(async ({ sim, scheduler, began }) => {
+    const ahead = micros(START + 365 * 86_400e6);
+    const timing = { kind: "interval", everySeconds: 3600, jitterSeconds: 0 } as const;
+    scheduler.add(schedule({ timing, createdAt: ahead, handledAt: ahead }));
+    scheduler.start();
+    expect(scheduler.times("nightly", 1)[0]! - sim.clock.wall()).toBeLessThanOrEqual(3600e6);
+    await sim.clock.sleep(3 * HOUR_MS + 1000);
+    expect(began).toHaveLength(3);
   }));
 
 test("stop() tells what runs to stop, waits for it, and begins nothing more", () =>

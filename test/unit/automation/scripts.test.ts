@@ -72,12 +72,14 @@ describe("runScript()", () => {
     expect(lines).toContain("/dev/null");
     expect(lines).toContain("/");
     expect(result.output).toContain("to-stderr");
+    // What whoever runs these tests left open, any child of this process has.
+    const plain = Bun.spawnSync(["sh", "-c", "ls /proc/$$/fd"]).stdout.toString().trim().split("\n");
     // The script itself is 3; the shell opens it once more, as 10, to read it.
     const descriptors = lines
       .find((line) => line.startsWith("0 "))!
       .trim()
       .split(" ");
-    expect(descriptors.sort()).toEqual(["0", "1", "10", "2", "3"]);
+    expect(descriptors.filter((each) => !plain.includes(each) || each === "3").sort()).toEqual(["10", "3"]);
   });
 
   test("says how a script failed, with the end of what it said, without what would move a terminal", async () => {

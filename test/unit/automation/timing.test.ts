@@ -88,7 +88,8 @@ describe("interval times", () => {
       "2026-03-29T12:00:00",
     ]);
     expect(shown(every(3600), "2026-01-01T00:00:00Z", 1)).toEqual(["2026-01-01T01:00:00"]);
-    expect(shown(every(3600), "2025-06-01T00:00:00Z", 1)).toEqual(["2026-01-01T01:00:00"]);
+    // Asked for while the clock is behind: the grid reaches back.
+    expect(shown(every(3600), "2025-06-01T00:00:00Z", 1)).toEqual(["2025-06-01T01:00:00"]);
   });
 });
 

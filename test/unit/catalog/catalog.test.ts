@@ -16,12 +16,23 @@ import { join } from "node:path";
 import { systemClock, type Clock } from "../../../src/base/clock.ts";
 import { realDisk } from "../../../src/base/real-disk.ts";
 import { micros } from "../../../src/base/units.ts";
-import { openCatalog, type Catalog } from "../../../src/catalog/catalog.ts";
+import { openCatalog, type Catalog, type Schedule } from "../../../src/catalog/catalog.ts";
 import { catalogVersion, migrate, MIGRATIONS } from "../../../src/catalog/migrations.ts";
 import { events, jobs } from "../../../src/catalog/schema.ts";
 
 const NOW = micros(1_795_000_000_123_456);
 const clock: Clock = { ...systemClock, wall: () => NOW };
+const nightly: Schedule = {
+  name: "nightly",
+  key: "1a2b3c4d",
+  description: "",
+  task: { kind: "gc" },
+  timing: { kind: "calendar", expression: "daily", timeZone: "UTC", jitterSeconds: 0 },
+  missed: "run",
+  state: "active",
+  createdAt: NOW,
+  handledAt: NOW,
+};
 let dir: string;
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), "sternway-catalog-"));
@@ -161,6 +172,64 @@ describe("openCatalog()", () => {
       const third = await open();
       expect(third.events({ limit: 5 })).toHaveLength(1);
       third.close();
+    });
+  }
+
+  test("a file that cannot be used at the moment is neither renamed nor changed, and is there again at the next start", async () => {
+    const first = await open();
+    first.schedules.add(nightly);
+    first.close();
+    // As a full disk does: the file is whole, and nothing can be written beside it.
+    rmSync(`${path()}-wal`, { force: true });
+    mkdirSync(`${path()}-wal`);
+    const second = await open();
+    expect(second.inMemory).toBe(true);
+    expect(second.events({ limit: 5 })).toMatchObject([{ kind: "catalog-lost", level: "alert" }]);
+    expect(second.events({ limit: 1 })[0]!.message).toContain("left as it is");
+    second.close();
+    rmSync(`${path()}-wal`, { recursive: true });
+    const third = await open();
+    expect(third.inMemory).toBe(false);
+    expect(third.schedules.list()).toEqual([nightly]);
+    third.close();
+    expect(readdirSync(dir).filter((name) => name.includes("set-aside"))).toEqual([]);
+  });
+
+  test("a disk that is full at the start costs what is written, and nothing that can be read", async () => {
+    const first = await open();
+    first.schedules.add(nightly);
+    first.startJob("check", "vault");
+    first.close();
+    // What stands in for the full disk: every change of a row that the start puts right fails.
+    const database = new Database(path());
+    database.run(
+      "CREATE TRIGGER full BEFORE UPDATE ON jobs BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END",
+    );
+    database.close();
+    const second = await open();
+    expect([second.inMemory, second.schedules.list()]).toEqual([false, [nightly]]);
+    expect(second.jobs({ limit: 1 })).toMatchObject([{ state: "running" }]);
+    second.close();
+  });
+
+  for (let version = 1; version < MIGRATIONS.length; version++) {
+    test(`takes over a catalog of version ${version} with what it holds`, async () => {
+      const database = new Database(path(), { create: true });
+      migrate(database, MIGRATIONS.slice(0, version));
+      database.run("INSERT INTO events VALUES (7, 2, 'info', 'a', 'b', 'c')");
+      database.run(
+        "INSERT INTO jobs (id, kind, subject, state, progress, started_at) VALUES (9, 'check', 's', 'done', 1, 3)",
+      );
+      database.close();
+      const catalog = await open();
+      expect(catalog.inMemory).toBe(false);
+      expect(catalog.events({ limit: 9 })).toMatchObject([{ id: 7, message: "c" }]);
+      expect(catalog.jobs({ limit: 9 })).toMatchObject([{ id: 9, state: "done", askedBy: null }]);
+      catalog.schedules.add(nightly);
+      catalog.growth.add([]);
+      expect(catalog.signals.alarms({ limit: 1 })).toEqual([]);
+      catalog.close();
+      expect(readdirSync(dir).filter((name) => name.includes("set-aside"))).toEqual([]);
     });
   }
 

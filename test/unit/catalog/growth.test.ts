@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { Database } from "bun:sqlite";
+import { drizzle } from "drizzle-orm/bun-sqlite";
 import { getTableConfig } from "drizzle-orm/sqlite-core";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,6 +9,7 @@ import { systemClock } from "../../../src/base/clock.ts";
 import { realDisk } from "../../../src/base/real-disk.ts";
 import { micros } from "../../../src/base/units.ts";
 import { openCatalog, type Catalog, type GrowthSample } from "../../../src/catalog/catalog.ts";
+import { growthTable } from "../../../src/catalog/growth.ts";
 import { migrate } from "../../../src/catalog/migrations.ts";
 import { channels, deliveries, growth, rules, troubles } from "../../../src/catalog/schema.ts";
 
@@ -86,6 +88,16 @@ describe("samples of growth", () => {
     expect(catalog.growth.samples({ kind: "vault", rhythm: "day", ...EVER })).toHaveLength(2);
     catalog.growth.add([vault(6 * 365 * DAY, { storedBytes: 3 })]);
     expect(catalog.growth.samples({ kind: "vault", rhythm: "day", ...EVER })).toHaveLength(1);
+  });
+
+  test("many volumes push out their own oldest samples, and none of a vault", () => {
+    const database = new Database(":memory:", { strict: true, safeIntegers: true });
+    migrate(database);
+    const table = growthTable(drizzle(database), (work) => work(), 10);
+    table.add([vault(0, { storedBytes: 5 })]);
+    for (let hour = 0; hour < 24; hour++) table.add([volume(hour * HOUR, 1)]);
+    expect(table.samples({ kind: "vault", rhythm: "day", ...EVER })).toHaveLength(1);
+    expect(table.samples({ kind: "volume", rhythm: "hour", ...EVER }).length).toBeLessThanOrEqual(11);
   });
 
   test("are asked for by name and range", () => {

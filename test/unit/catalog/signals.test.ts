@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { systemClock } from "../../../src/base/clock.ts";
 import { realDisk } from "../../../src/base/real-disk.ts";
 import { micros } from "../../../src/base/units.ts";
-import { openCatalog, type SignalStore, type SignalSums } from "../../../src/catalog/catalog.ts";
+import { openCatalog, type SignalTable, type SignalSums } from "../../../src/catalog/catalog.ts";
 import { migrate } from "../../../src/catalog/migrations.ts";
 import { alarms, signalSeries, signalStates } from "../../../src/catalog/schema.ts";
 
@@ -31,7 +31,7 @@ const sums = (time: number, blocks: number): SignalSums => ({
   cleared: 3,
 });
 
-async function story(tell: (store: SignalStore) => void): Promise<void> {
+async function story(tell: (store: SignalTable) => void): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), "sternway-catalog-"));
   const catalog = await openCatalog({ disk: realDisk, dir, clock: systemClock });
   try {
@@ -42,7 +42,7 @@ async function story(tell: (store: SignalStore) => void): Promise<void> {
   }
 }
 
-describe("SignalStore", () => {
+describe("SignalTable", () => {
   test("has exactly the tables that the schema knows", () => {
     const database = new Database(":memory:");
     migrate(database);

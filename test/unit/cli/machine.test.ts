@@ -87,7 +87,7 @@ test("schedules are made, shown, run, paused and removed", async () => {
   expect(await ok("schedule", "list")).toMatch(/proof +check +weekly Europe\/Berlin +paused/);
   const report = ["report", "--report", "growth", "--span", "month", "--channel", "ops", "--at", "monthly"];
   expect((await cli.run("schedule", "add", "proof-of-growth", ...report)).err).toContain("there is no channel ops");
-  await ok("notify", "channel", "add-webhook", "ops", "--url", "https://hooks.example.org/");
+  await ok("notify", "channel", "webhook", "ops", "--url", "https://hooks.example.org/");
   expect(await ok("schedule", "add", "proof-of-growth", ...report)).toContain(
     "does         report growth of the last month through ops",
   );

@@ -6,7 +6,8 @@ import { systemClock } from "../../../src/base/clock.ts";
 import { realDisk } from "../../../src/base/real-disk.ts";
 import { micros } from "../../../src/base/units.ts";
 import { openCatalog } from "../../../src/catalog/catalog.ts";
-import { grantedExports } from "../../../src/daemon/granted-exports.ts";
+import { credentialMaker, grantedExports } from "../../../src/daemon/granted-exports.ts";
+import type { NbdServer } from "../../../src/nbd/server.ts";
 import { pastExports } from "../../../src/restore/nbd-exports.ts";
 import { liveExports } from "../../../src/sources/nbd-target.ts";
 import { combineExports } from "../../../src/volume/export-name.ts";
@@ -31,6 +32,11 @@ async function setUp() {
   const exports = grantedExports(combineExports(liveExports(volumes), pastExports(volumes)), {
     credentials: catalog.credentials,
     machineOf: (volume) => (volume.startsWith("shop-") ? "shop" : undefined),
+    owners: () =>
+      new Map([
+        ["shop-data", "shop"],
+        ["shop-system", "shop"],
+      ]),
     now: () => micros(at.now),
     onRefused: (name) => void at.refused.push(name),
   });
@@ -40,6 +46,7 @@ async function setUp() {
     catalog,
     exports,
     names,
+    attached: (name: string) => volumes.get(name).attached,
     [Symbol.dispose]() {
       catalog.close();
       rmSync(dir, { recursive: true, force: true });
@@ -87,5 +94,40 @@ describe("grantedExports()", () => {
     await isShut(writer);
     bed.at.now = EXPIRES;
     await isShut(reader);
+  });
+
+  test("a credential that is taken back while its disk is opened has opened nothing", async () => {
+    using bed = await setUp();
+    const [host] = bed.catalog.credentials.ofMachine("shop");
+    const opening = bed.exports.open("shop-data", writer);
+    bed.catalog.credentials.remove("shop", host!.id);
+    await expect(opening).rejects.toMatchObject({ kind: "denied" });
+    expect(bed.at.refused).toEqual(["shop-data"]);
+    expect(bed.attached("shop-data")).toBe(0);
+  });
+});
+
+describe("credentialMaker()", () => {
+  test("ends the connections of a credential, or those to some disks alone", () => {
+    const connections = [
+      { peer: writer, exportName: "shop-data" },
+      { peer: writer, exportName: "shop-data@now" },
+      { peer: writer, exportName: "shop-system" },
+      { peer: writer, exportName: "" },
+      { peer: reader, exportName: "shop-data" },
+    ];
+    const ended: unknown[] = [];
+    const server = {
+      disconnect(isMeant: (connection: (typeof connections)[number]) => boolean, reason: string) {
+        ended.push([connections.flatMap((each, i) => (isMeant(each) ? [i] : [])), reason]);
+      },
+    } as unknown as NbdServer;
+    const maker = credentialMaker(() => Promise.reject(new Error("not asked for")), [server]);
+    maker.revoke("aa");
+    maker.revoke("aa", ["shop-data"]);
+    expect(ended).toEqual([
+      [[0, 1, 2, 3], "its credential was taken back"],
+      [[0, 1], "its disk left the machine"],
+    ]);
   });
 });

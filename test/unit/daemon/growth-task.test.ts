@@ -110,3 +110,15 @@ test("it warns once when space ends soon, and says when it lasts again", () => {
     expect(world.told).toEqual(["space-forecast default", "space-forecast-back default"]);
   });
 });
+
+test("stop() does not wait for a count that takes long, and the count keeps nothing afterwards", () => {
+  const count = Promise.withResolvers<number>();
+  return story({ liveBytes: () => count.promise }, async (world) => {
+    await world.hours(2);
+    expect(samples(world, "vault")).toHaveLength(1);
+    await world.task.stop();
+    count.resolve(1);
+    await world.hours(2);
+    expect(samples(world, "vault")).toHaveLength(1);
+  });
+});

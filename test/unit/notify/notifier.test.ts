@@ -1,5 +1,5 @@
 /** The notifier on a real catalog in a simulated world: floods, outages, quiet hours, restarts. */
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, spyOn, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -370,6 +370,29 @@ test("test() sends past the queue and says why it failed", () =>
   }));
 
 const RACE_HOURS = 48;
+test("what was sent is not sent again and again when the catalog cannot keep that it was", () =>
+  story(MORNING, async (world) => {
+    world.rule();
+    const full = spyOn(world.catalog.notify, "updateDelivery").mockImplementation((_id, { state }) => {
+      if (state === "sent") throw new SternwayError("unavailable", "the catalog could not be used: disk full");
+    });
+    world.tell({});
+    await world.minutes(30);
+    expect(world.sent).toHaveLength(1);
+    full.mockRestore();
+  }));
+
+test("a reminder comes in its time although the clock was ahead by a year when the trouble began", () =>
+  story(MORNING, async (world) => {
+    world.rule({ remindHours: 6 });
+    world.sim.clock.stepWall(365 * 24 * HOUR * 1000);
+    world.tell({ kind: "tier-offline" });
+    await world.minutes(1);
+    world.sim.clock.stepWall(-365 * 24 * HOUR * 1000);
+    await world.minutes(7 * 60);
+    expect(world.sent.flatMap(kinds)).toEqual(["tier-offline new", "tier-offline reminder"]);
+  }));
+
 test("a wall clock that is set back does not stop the queue", () =>
   story(MORNING, async (world) => {
     world.rule();

@@ -224,6 +224,18 @@ describe("Signals", () => {
       expect(everything).not.toContain('"a"');
     }));
 
+  test("what is usual for a volume is forgotten when it is deleted", () =>
+    story(11, async (world) => {
+      const { volumes, vault, watch } = await prepared(world);
+      const of = watch.idOf(watch.numberOf("a")!);
+      expect(world.catalog.signals.state(of)).toMatchObject({ sensitivity: "high" });
+      await volumes.delete("a");
+      await vault.seal();
+      await world.sim.clock.sleep(400_000);
+      await watch.settled();
+      expect(world.catalog.signals.state(of)).toBeUndefined();
+    }));
+
   test("has a file closed early when something was written to it, so that it is looked at", () =>
     story(8, async (world) => {
       const bed = await world.watched({ journalFileBytes: 32 * MIB });
