@@ -4,6 +4,28 @@ import type { Clock } from "./clock.ts";
 /** What a turn may take: less than a client notices, and many times what one row does. */
 const TURN_MICROS = 4_000;
 
+/** One turn of work that may be long. Awaiting what is in memory already gives nobody else a turn; this does. */
+export class Turn {
+  private readonly clock: Pick<Clock, "monotonic" | "sleep">;
+  private began: number;
+
+  constructor(clock: Pick<Clock, "monotonic" | "sleep">) {
+    this.clock = clock;
+    this.began = clock.monotonic();
+  }
+
+  /** It has taken 4 ms. */
+  get isOver(): boolean {
+    return this.clock.monotonic() - this.began >= TURN_MICROS;
+  }
+
+  /** Lets whatever waits have its turn, and begins the next one. */
+  async next(): Promise<void> {
+    await this.clock.sleep(0);
+    this.began = this.clock.monotonic();
+  }
+}
+
 /**
  * Does something to one item after another and lets others have their turn every 4 ms. The first turn is taken before this returns.
  * @param items - asked for as they are needed; more may be added meanwhile
@@ -14,11 +36,9 @@ export async function inTurns<Item>(
   work: (item: Item) => void,
   clock: Pick<Clock, "monotonic" | "sleep">,
 ): Promise<void> {
-  let began = clock.monotonic();
+  const turn = new Turn(clock);
   for (const item of items) {
     work(item);
-    if (clock.monotonic() - began < TURN_MICROS) continue;
-    await clock.sleep(0);
-    began = clock.monotonic();
+    if (turn.isOver) await turn.next();
   }
 }

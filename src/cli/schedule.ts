@@ -83,7 +83,7 @@ export function registerSchedule(program: Command, context: Context): void {
     'sternway schedule add nightly bookmark --machine web --at "30 1 * * *" --keep 30',
     "sternway schedule add hourly bookmark --volume web1 --every 1h --keep 24 --jitter 5m",
     "sternway schedule add proof check --at weekly --zone Europe/Berlin",
-    'sternway schedule add weekly-proof report --report compliance --span week --channel ops --at "0 6 * * 1"',
+    "sternway schedule add daily report --report growth --span day --channel ops --at daily",
     "sternway schedule add offsite verify-tier --vault default --tier cloud --at monthly",
   ).addHelpText("after", TASK_HELP);
 

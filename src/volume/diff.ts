@@ -2,6 +2,7 @@
  * What differs between two moments of a volume: by the map, so that no block is read. Two places are equal when they hold the same write, the same
  * stored block, or nothing.
  */
+import { Turn } from "../base/turns.ts";
 import { BLOCK_SIZE, type Lsn } from "../base/units.ts";
 import { SHARD_BLOCKS, TARGET_ZERO, type Resolution } from "../vault/map.ts";
 import { READ_BLOCKS_MAX, type Vault } from "../vault/vault.ts";
@@ -20,10 +21,13 @@ export async function* diffRanges(
   sizeBytes: number,
 ): AsyncGenerator<DiffRange, void, undefined> {
   const blocks = Math.ceil(sizeBytes / BLOCK_SIZE);
+  const turn = new Turn(vault.parts.clock);
   let open: DiffRange | undefined;
   for (const shard of candidateShards(vault, a, b)) {
     const end = Math.min(blocks, (shard + 1) * SHARD_BLOCKS);
     for (let block = shard * SHARD_BLOCKS; block < end; block += READ_BLOCKS_MAX) {
+      // Maps come from memory as a rule, and blocks are answered on this thread.
+      if (turn.isOver) await turn.next();
       const count = Math.min(READ_BLOCKS_MAX, end - block);
       const left = await vault.resolve(a.strand, a.lsn, block, count);
       const right = await vault.resolve(b.strand, b.lsn, block, count);

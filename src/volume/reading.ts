@@ -2,6 +2,7 @@
  * Reads bytes and extents of a strand at an LSN; shared by the live volume and past moments.
  */
 import type { Extent } from "../base/device.ts";
+import { Turn } from "../base/turns.ts";
 import { BLOCK_SIZE, type Lsn } from "../base/units.ts";
 import { SHARD_BLOCKS, TARGET_HOLE, TARGET_ZERO } from "../vault/map.ts";
 import { READ_BLOCKS_MAX, type Vault } from "../vault/vault.ts";
@@ -56,6 +57,7 @@ export async function extentsAt(
   const endBlock = Math.ceil(end / BLOCK_SIZE);
   let block = Math.floor(offset / BLOCK_SIZE);
   let windows = 0;
+  const turn = new Turn(vault.parts.clock);
   while (block < endBlock && windows < EXTENT_WINDOWS_MAX) {
     const shard = Math.floor(block / SHARD_BLOCKS);
     const shardEnd = (shard + 1) * SHARD_BLOCKS;
@@ -65,6 +67,7 @@ export async function extentsAt(
       continue;
     }
     windows++;
+    if (turn.isOver) await turn.next();
     // A fresh file system has trimmed the whole disk: shards that hold nothing else need no look at each block.
     if (await vault.isUniform(strand, at, shard)) {
       const { target } = await vault.resolve(strand, at, block, 1);
