@@ -29,8 +29,8 @@ median (min…max) of the rounds, then how many times better Sternway is than ea
                   (what is stored is measured with ingest, memory with nbd)
   --rounds N      rounds of each measurement, default 3
   --quick         one round, smaller disks, shorter runs: for a look, not for a claim
-  --long          also the moment part with 10,000,000 writes (over an hour, 30 GB) and the ageing part with as
-                  many (20 minutes, 20 GB)
+  --long          also the moment part with 10,000,000 writes (over an hour, 30 GB), and the ageing part (20
+                  minutes, 20 GB) and the timeline part with as many
   --scratch DIR   where all data lies, default ${join(tmpdir(), "sternway-bench")}; its images/ are kept for the next run
   --json FILE     also write every sample and summary there
   --help
