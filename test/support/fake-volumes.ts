@@ -79,12 +79,15 @@ export function createFakeVolumes(start = Date.parse("2026-11-20T12:00:00Z") * 1
   const changes = (volume: FakeVolume): Entry[] => volume.log.filter((entry) => entry.kind !== "flush");
 
   function stateAt(volume: FakeVolume, at: Lsn): { sectors: Sectors; sizeBytes: number } {
-    let sectors: Sectors = new Map(volume.base);
-    let sizeBytes = 0;
-    for (const entry of volume.log) {
-      if (entry.lsn > at) break;
+    const log = volume.log.filter((entry) => entry.lsn <= at);
+    // What came before the last rollback counts only by what that went back to; replayed each by itself, rollbacks would double the work each time.
+    const rolledBack = log.findLastIndex((entry) => entry.kind === "rollback");
+    const state =
+      rolledBack < 0 ? { sectors: new Map(volume.base), sizeBytes: 0 } : stateAt(volume, log[rolledBack]!.to!);
+    const { sectors } = state;
+    let { sizeBytes } = state;
+    for (const entry of log.slice(rolledBack + 1)) {
       if (entry.kind === "created" || entry.kind === "resize") sizeBytes = entry.length;
-      if (entry.kind === "rollback") ({ sectors, sizeBytes } = stateAt(volume, entry.to!));
       if (entry.kind !== "write" && entry.kind !== "trim" && entry.kind !== "zero") continue;
       for (let i = 0; i < entry.length / SECTOR; i++) {
         const sector = entry.offset / SECTOR + i;
