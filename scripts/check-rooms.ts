@@ -65,7 +65,7 @@ const DOORS: Record<string, readonly string[]> = {
     "s3/s3-options.ts",
     "peer/peer-store.ts",
   ],
-  replication: ["replication.ts", "arrival.ts"],
+  replication: ["replication.ts", "arrival.ts", "follower.ts"],
   catalog: ["catalog.ts"],
   vault: [
     "vault.ts",

@@ -102,7 +102,7 @@ export function registerTier(program: Command, context: Context): void {
   examples(
     tier
       .command("verify")
-      .description("read everything that a tier should hold, and compare it with what was put there")
+      .description("read all that a tier should hold, the journal's tail too, and compare it")
       .argument("<vault>")
       .argument("<tier>")
       .option("--repair", "put anew what is damaged or missing there")
@@ -208,7 +208,8 @@ async function followSync(
     if (line.line === "failed") throw new SternwayError(line.problem.kind, line.problem.detail, line.problem.facts);
     clear();
     if (run.json) run.terminal.out(`${JSON.stringify(line)}\n`);
-    else if (line.line === "end") run.terminal.out(`every tier has everything up to LSN ${line.lsn}\n`);
+    else if (line.line === "end")
+      run.terminal.out(`${tier === undefined ? "every tier" : `tier ${tier}`} has everything up to LSN ${line.lsn}\n`);
     else if (run.terminal.errIsTerminal) {
       run.terminal.err(`${line.tier.name}: ${line.tier.state}, ${formatSize(line.tier.lagBytes)} to copy`.slice(0, 78));
       drawn = true;
@@ -240,7 +241,7 @@ async function followVerify(
   if (left > 0) {
     throw new SternwayError(
       "corrupt",
-      `${count(left, "object")} of tier ${tier} are damaged or missing; --repair puts them anew`,
+      `tier ${tier}: ${count(left, "object")} damaged or missing; ${options.repair === true ? "what could not be put anew is named above" : "--repair puts anew what this machine or another tier has"}`,
     );
   }
 }

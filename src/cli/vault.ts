@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { SternwayError } from "../base/errors.ts";
 import { formatSize } from "../base/units.ts";
-import type { VaultKey, VaultStatus, WireVault, WireVaultSpace } from "../contract/contract.ts";
+import type { VaultKey, VaultStatus, WireFollow, WireVault, WireVaultSpace } from "../contract/contract.ts";
 import { examples, invocation, type Context } from "./context.ts";
 import { readNewPassphrase, readPassphrase } from "./secret.ts";
 import { count, facts, table } from "./text.ts";
@@ -177,9 +177,14 @@ function vaultTable(vaults: readonly WireVault[]): string {
       String(volumeCount),
       status === undefined ? "" : formatSize(status.storedBytes),
       status === undefined ? "" : formatSize(status.freeBytes),
-      reason ?? "",
+      status?.follow === undefined ? (reason ?? "") : followWords(status.follow),
     ]),
   );
+}
+
+function followWords({ currentAt, newestAt, reason }: WireFollow): string {
+  const asOf = currentAt === undefined ? "its tier was not reached yet" : `as its tier was at ${currentAt}`;
+  return `read only, ${asOf}; newest write ${newestAt ?? "none"}${reason === undefined ? "" : `; ${reason}`}`;
 }
 
 function spaceText({ storedBytes, liveBytes, deadBytes, volumes }: WireVaultSpace): string {
@@ -229,5 +234,17 @@ function statusFacts(status: VaultStatus): [label: string, value: string][] {
       `${formatSize(status.storedBytes)} in ${count(status.packCount, "pack")} and ${count(status.layerCount, "layer")}`,
     ],
     ["free", `${formatSize(status.freeBytes)} of ${formatSize(status.totalBytes)}`],
+    ...(status.follow === undefined ? [] : followFacts(status.follow)),
+  ];
+}
+
+function followFacts({ everySeconds, currentAt, newestAt, reason, olderViews }: WireFollow): [string, string][] {
+  const how = everySeconds === 0 ? "only when it is refreshed" : `every ${everySeconds} s`;
+  const asOf = currentAt === undefined ? "its tier was not reached since the start" : `its tier as of ${currentAt}`;
+  const older = olderViews === 0 ? "" : `; ${count(olderViews, "older state")} still being read`;
+  return [
+    ["shows", `${asOf}, looks ${how}${older}`],
+    ["newest write", newestAt ?? "none"],
+    ...(reason === undefined ? [] : [["not newer", reason] satisfies [string, string]]),
   ];
 }

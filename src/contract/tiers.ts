@@ -131,6 +131,9 @@ export const openVaultSchema = z
       .boolean()
       .optional()
       .openapi({ description: "become its writer: whoever wrote to it before no longer may" }),
+    followSeconds: z.int().min(0).max(86_400).optional().openapi({
+      description: "while it is only read here: how often to look whether the tier has more; 0: never; default: 30",
+    }),
   })
   .openapi("OpenVault");
 export type OpenVault = z.output<typeof openVaultSchema>;

@@ -37,6 +37,8 @@ export interface Engine {
   check: Appliance["check"];
   /** Where else it is kept. Absent in tests that have no tiers. */
   readonly tiers?: EngineTiers;
+  /** Reads its tier anew, of a vault that follows one: nobody's reading is disturbed. @throws unavailable, corrupt, conflict: it stays as it was */
+  readonly refresh?: (() => Promise<void>) | undefined;
   /** Gives back the space of what is not needed any more. Absent for a vault that is open for reading only. */
   readonly collect?: RetainedVault["collect"];
   /** Absent for a vault that is open for reading only: nothing in it can be repaired. */
@@ -70,6 +72,10 @@ export interface EngineOptions {
   /** This vault's part of it. */
   storage: Config["storage"];
   scrub: Config["scrub"];
+  /** Of a vault that follows its tier: may refuse what came there, because of its volumes' names. @throws conflict */
+  admit: (names: readonly string[]) => void;
+  /** It shows a newer state of its tier now. Never rejects. */
+  onMoved: () => Promise<void>;
   /** Reaches the places of tiers. */
   openStore: OpenStore;
   /** IANA name; whose hours tiers' schedules mean. */

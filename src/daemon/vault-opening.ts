@@ -5,7 +5,6 @@
 import { SternwayError } from "../base/errors.ts";
 import { lockFile } from "../base/file-lock.ts";
 import type { VaultKey } from "../contract/contract.ts";
-import type { Volumes } from "../volume/volumes.ts";
 import type { EngineOptions, OpenEngine } from "./engine.ts";
 import { holdsVault } from "./vault-folders.ts";
 import { shareOf } from "./vault-shares.ts";
@@ -18,15 +17,22 @@ export interface OpeningOptions extends Pick<
   openEngine: OpenEngine;
 }
 
+/** What an opening needs of the appliance's vaults. */
+export interface AllVaults {
+  /** Every vault of the appliance, the one that is opened among them, as they are now. */
+  slots: () => readonly VaultSlot[];
+  /** An open vault may have other volumes than before. Never rejects. */
+  onMoved: () => Promise<void>;
+}
+
 /**
  * Opens a vault, or makes one in its folder.
- * @param all - every vault of the appliance, this one among them
  * @throws not_found: nothing is there; denied, corrupt, fenced, unavailable: why it does not open; conflict: a name that is served already
  */
 export async function openSlot(
   options: OpeningOptions,
   slot: VaultSlot,
-  all: readonly VaultSlot[],
+  { slots, onMoved }: AllVaults,
   key: VaultKey | undefined,
   make: boolean,
 ): Promise<void> {
@@ -48,8 +54,10 @@ export async function openSlot(
     make,
     key,
     mustBeEncrypted: slot.wasEncrypted,
-    storage: shareOf(storage, Math.max(1, all.length)),
+    storage: shareOf(storage, Math.max(1, slots().length)),
     scrub,
+    admit: (names) => checkNames(slot, names, slots()),
+    onMoved,
     openStore,
     zone,
     log: log.child({ vault: slot.name }),
@@ -58,15 +66,16 @@ export async function openSlot(
     tell,
   });
   undo.defer(() => engine.stop());
-  checkNames(slot, engine.volumes, all);
+  const names = engine.volumes.list().map(({ name }) => name);
+  checkNames(slot, names, slots());
   undo.move();
   slot.lock = lock;
   slot.encrypted = engine.encrypted;
   slot.engine = engine;
 }
 
-function checkNames(slot: VaultSlot, volumes: Volumes, all: readonly VaultSlot[]): void {
-  for (const { name } of volumes.list()) {
+function checkNames(slot: VaultSlot, names: readonly string[], all: readonly VaultSlot[]): void {
+  for (const name of names) {
     const other = all.find((each) => each !== slot && each.engine && each.holds(name));
     if (!other) continue;
     throw new SternwayError(

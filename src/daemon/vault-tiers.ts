@@ -22,6 +22,8 @@ export interface VaultTiersOptions {
   openStore: OpenStore;
   /** The slot of a vault. @throws not_found */
   slot: (name: string) => VaultSlot;
+  /** As the API shows it. @throws not_found */
+  show: (name: string) => Promise<WireVault>;
   /** Makes a vault whose folder `fill` fills. @throws conflict: the name is taken */
   bring: (name: string, key: VaultKey | undefined, fill: (dir: string) => Promise<void>) => Promise<WireVault>;
   /** Closes a vault, works on its folder, and opens it again, also when that failed. */
@@ -60,7 +62,7 @@ export class VaultTiers implements TierAdmin {
     const settings = settingsOf({ ...request, name: tier, mode: "continuous", rpoSeconds: 5 });
     const vault = await this.options.bring(name, key, async (dir) => {
       await this.withStore(settings, async (store) => {
-        await arriveAsReader(this.arrival(dir), store, settings);
+        await arriveAsReader(this.arrival(dir), store, settings, request.followSeconds);
       });
     });
     // Not before it has opened for reading: a wrong key or a volume's name that is taken here must not end the other writer's work.
@@ -78,6 +80,11 @@ export class VaultTiers implements TierAdmin {
 
   async refresh(vault: string, key: VaultKey | undefined): Promise<WireVault> {
     const { settings } = await this.origin(vault);
+    const { engine } = this.options.slot(vault);
+    if (engine?.refresh && key === undefined) {
+      await engine.refresh();
+      return await this.options.show(vault);
+    }
     return await this.options.reopen(vault, key, async (dir) => {
       await this.withStore(settings, async (store) => {
         await refreshReader(this.arrival(dir), store);

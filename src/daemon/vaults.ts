@@ -89,6 +89,7 @@ export class Vaults implements VaultAdmin {
       random,
       openStore,
       slot: (name) => this.slot(name),
+      show: (name) => this.show(name),
       bring: async (name, key, fill) => {
         const slot = await this.make(name, key, fill);
         await this.changed();
@@ -142,7 +143,8 @@ export class Vaults implements VaultAdmin {
   }
 
   private async open(slot: VaultSlot, key: VaultKey | undefined, make: boolean): Promise<void> {
-    await openSlot(this.options, slot, this.ordered(), key, make);
+    const all = { slots: () => this.ordered(), onMoved: () => this.tryKeepNames() };
+    await openSlot(this.options, slot, all, key, make);
   }
 
   async list(): Promise<WireVault[]> {
@@ -353,6 +355,11 @@ export class Vaults implements VaultAdmin {
       if (trouble === undefined) return [];
       return [slot.engine && this.slots.size > 1 ? `vault ${slot.name}: ${trouble}` : trouble];
     });
+  }
+
+  /** Whether a vault is known not to be encrypted; false where that is not known, as before it was first opened. */
+  isPlain(name: string): boolean {
+    return this.slots.get(name)?.encrypted === false;
   }
 
   samples(): (VaultSample & { vault: string; dir: string })[] {

@@ -57,10 +57,10 @@ export async function admit(options: AdmissionOptions): Promise<Admission | { st
   // What a writer published after we had taken over from it: nobody was answered for it, and our first manifest is newer, whatever its number.
   const isOvertaken = newest !== undefined && newest.writer < (highest?.tookOverAt ?? 0);
   if (!isKnown && !isOvertaken) {
-    const what = revision ? `revision ${revision.number}` : "no revision";
-    return {
-      stranger: { error: fenced(options, `holds ${what}, which this installation did not write`), tookOver: undefined },
-    };
+    const what = revision
+      ? `holds revision ${revision.number}, which this installation did not write`
+      : `holds no revision any more, though this installation put ${record!.old!.number} there`;
+    return { stranger: { error: fenced(options, what), tookOver: undefined } };
   }
   const claimant = { store, random, epoch: vault.sealing.manifest.epoch, wall: clock.wall(), host };
   const outcome = await claimWriter(claimant, ledger, name, highest);
@@ -88,10 +88,10 @@ export async function strangerAt(options: AdmissionOptions): Promise<Stranger | 
 
 /** That somebody else writes to a tier. */
 export function fenced({ store, name }: AdmissionOptions, what: string, cause?: unknown): SternwayError {
-  const todo = "stop that one, then remove the tier and add it again";
+  const todo = "stop that one, if there is one; then remove the tier and add it again";
   return new SternwayError(
     "fenced",
-    `${store.url} ${what}: another one writes there; ${todo}`,
+    `${store.url} ${what}: another one writes there, or what lay there was changed or removed; ${todo}`,
     { tier: name },
     { cause },
   );

@@ -30,28 +30,85 @@ export interface ArrivalOptions {
   host: string;
 }
 
+/** What a folder was made of. */
+export interface Arrived {
+  /** What its newest manifest is … */
+  revision: Revision;
+  /** … and where it lies. */
+  newest: ManifestThere;
+  /** The newest take-over by which the manifest's writer came to be it; 0: there was none. */
+  tookOverAt: number;
+  /** Where the last piece of the tail's last writer ends; undefined: there is none. */
+  tailEnd: TailEnd | undefined;
+  /** Where the tail's pieces lie in the folder, by their names. */
+  pieces: ReadonlyMap<string, PieceHere>;
+}
+
+interface PieceHere {
+  path: string;
+  offset: number;
+  sizeBytes: number;
+}
+
+export interface TailEnd {
+  writer: number;
+  fileSequence: number;
+  offset: number;
+}
+
 /** A tier that goes on being written to has changed under us so often: it is written to faster than it can be read. */
 const READS_MAX = 8;
 const SECTOR = 4096;
 
-/** Makes the folder of a vault that is only read here. @throws invalid: the place holds no vault; corrupt; unavailable */
+/** Makes the folder of a vault that is only read here. @param followSeconds - undefined: the default; 0: it does not follow its tier @throws invalid: the place holds no vault; corrupt; unavailable */
 export async function arriveAsReader(
   options: ArrivalOptions,
   store: ObjectStore,
   settings: TierSettings,
+  followSeconds?: number,
 ): Promise<void> {
   const { disk, dir } = options;
   await connectToVault(store);
   await makeFolders(disk, dir);
   const ledger = await Ledger.open(disk, dir);
-  await ledger.change((before) => ({ ...before, role: "reader", tiers: [{ settings }] }));
+  await ledger.change((before) => ({
+    ...before,
+    role: "reader",
+    tiers: [{ settings }],
+    ...(followSeconds !== undefined && { followSeconds }),
+  }));
   await fetchState(options, store);
 }
 
+/**
+ * Makes a folder beside a reader's of what its tier holds now, in place of whatever was there. It serves no crash: a view is made anew.
+ * @param options - its folder is the view's @param store - connected
+ * @param before - of a folder that is still there: pieces of the tail that it has are not fetched again; undefined: all are
+ * @throws unavailable; corrupt
+ */
+export async function arriveAsView(
+  options: ArrivalOptions,
+  store: ObjectStore,
+  before: Arrived | undefined,
+): Promise<Arrived> {
+  await clearView(options.disk, options.dir);
+  await makeFolders(options.disk, options.dir);
+  return await fetchState(options, store, before?.pieces);
+}
+
+/** Removes the files of a view that nobody reads from. */
+export async function clearView(disk: Disk, dir: string): Promise<void> {
+  const packs = (await disk.list(`${dir}/packs`)).map((name) => `packs/${name}`);
+  for (const folder of ["journal", ...packs, "layers", "chronicles", "manifest"]) {
+    for (const name of await disk.list(`${dir}/${folder}`)) await disk.remove(`${dir}/${folder}/${name}`);
+  }
+  for (const path of [identityPath(dir), `${identityPath(dir)}.arriving`]) await disk.remove(path);
+}
+
 /** Brings the folder of a reader up to what its tier holds now. The vault is closed. @throws unavailable: it stays as it was, or is older in part */
-export async function refreshReader(options: ArrivalOptions, store: ObjectStore): Promise<void> {
+export async function refreshReader(options: ArrivalOptions, store: ObjectStore): Promise<Arrived> {
   await connectToVault(store);
-  await fetchState(options, store);
+  return await fetchState(options, store);
 }
 
 /**
@@ -63,7 +120,7 @@ export async function becomeWriter(options: ArrivalOptions, store: ObjectStore):
   await connectToVault(store);
   const epoch = ((await highestClaim(store))?.epoch ?? 0) + 1;
   const claim = await takeOver({ store, random, epoch, wall: clock.wall(), host });
-  const revision = await fetchState(options, store);
+  const { revision } = await fetchState(options, store);
   await fetchMap(options, store);
   const ledger = await Ledger.open(disk, dir);
   await ledger.change(({ overtaken: _, ...before }) => ({
@@ -153,8 +210,13 @@ async function makeFolders(disk: Disk, dir: string): Promise<void> {
 }
 
 /** Reads manifests, tail and identity until none of it changed meanwhile; `vault.json` comes last, since its being there says that the folder is whole. */
-async function fetchState(options: ArrivalOptions, store: ObjectStore): Promise<Revision> {
+async function fetchState(
+  options: ArrivalOptions,
+  store: ObjectStore,
+  before: Arrived["pieces"] = new Map(),
+): Promise<Arrived> {
   const { disk, dir } = options;
+  let gone: SternwayError | undefined;
   for (let attempt = 1; ; attempt++) {
     try {
       const manifests = newestOf(await manifestsThere(store));
@@ -163,21 +225,29 @@ async function fetchState(options: ArrivalOptions, store: ObjectStore): Promise<
       const identity = await store.get(VAULT_OBJECT);
       const revision = await fetchManifests(disk, dir, store, manifests);
       await publish(disk, `${dir}/vault.json.arriving`, [identity]);
-      await fetchTail(options, store, newest.writer);
+      const tail = await fetchTail(options, store, newest.writer, before);
       await dropStrangers(disk, dir, store);
       if ((await manifestsThere(store)).at(-1)?.name === newest.name) {
         await disk.rename(`${dir}/vault.json.arriving`, identityPath(dir));
         await disk.syncDir(dir);
-        return revision;
+        return { revision, newest, ...tail };
       }
     } catch (error) {
       // Its writer let go of something between our question and our reading.
       if (!isSternwayError(error, "not_found")) throw error;
+      // What its writer let go of is not what is asked for next.
+      if (attempt === READS_MAX && gone?.message === error.message) throw incomplete(store, error);
+      gone = error;
     }
     if (attempt === READS_MAX) {
       throw new SternwayError("unavailable", `${store.url} changes faster than it can be read; try again`);
     }
   }
+}
+
+function incomplete({ url }: ObjectStore, cause: SternwayError): SternwayError {
+  const todo = "the writer's `sternway tier verify --repair` puts it anew; or open another of the vault's tiers";
+  return new SternwayError("corrupt", `${url} is not whole: ${cause.message}; ${todo}`, {}, { cause });
 }
 
 /** @param manifests - oldest first @returns what the newest is */
@@ -204,26 +274,36 @@ async function fetchManifests(
 /**
  * Lays out the pieces as journal files. Recovery takes what the chain of groups proves, and looks at nothing that a manifest covers.
  * @param publisher - number of the writer that published the newest manifest
+ * @param before - pieces that are on this disk already
  */
-async function fetchTail({ disk, dir }: ArrivalOptions, store: ObjectStore, publisher: number): Promise<void> {
+async function fetchTail(
+  { disk, dir }: ArrivalOptions,
+  store: ObjectStore,
+  publisher: number,
+  before: Arrived["pieces"],
+): Promise<Pick<Arrived, "tookOverAt" | "tailEnd" | "pieces">> {
   const { journalFileBytes } = await readIdentity(disk, dir, `${dir}/vault.json.arriving`);
   // Whoever took over published nothing before it covered all that it found. What those before it sent later they were never answered for, and it fits nothing.
-  const from = (await claimOf(store, publisher))?.tookOverAt ?? 0;
+  const tookOverAt = (await claimOf(store, publisher))?.tookOverAt ?? 0;
   const files = new Map<number, TailPiece[]>();
   for await (const info of store.list("tail")) {
     const piece = tailPieceOf(info);
-    if (!piece || piece.writer < from || piece.offset + piece.sizeBytes > journalFileBytes) continue;
+    if (!piece || piece.writer < tookOverAt || piece.offset + piece.sizeBytes > journalFileBytes) continue;
     files.set(piece.fileSequence, [...(files.get(piece.fileSequence) ?? []), piece]);
   }
   for (const name of await disk.list(`${dir}/journal`)) await disk.remove(`${dir}/journal/${name}`);
+  const pieces = new Map<string, PieceHere>();
   let slot = 0;
   for (const [, ofFile] of [...files].sort(([a], [b]) => a - b)) {
     const path = `${dir}/journal/${String(slot++).padStart(4, "0")}.journal`;
     const file = await disk.open(path, "create");
     try {
       await file.write(new Uint8Array(SECTOR), journalFileBytes - SECTOR);
-      await eachOf(ofFile, async ({ name, offset }) => {
-        await file.write(await store.get(name), offset);
+      await eachOf(ofFile, async ({ name, offset, sizeBytes }) => {
+        const here = before.get(name);
+        const bytes = here?.sizeBytes === sizeBytes ? await readPiece(disk, here) : await store.get(name);
+        await file.write(bytes, offset);
+        pieces.set(name, { path, offset, sizeBytes: bytes.length });
       });
       await file.sync();
     } finally {
@@ -231,4 +311,25 @@ async function fetchTail({ disk, dir }: ArrivalOptions, store: ObjectStore, publ
     }
   }
   await disk.syncDir(`${dir}/journal`);
+  return { tookOverAt, tailEnd: endOf([...files.values()].flat()), pieces };
+}
+
+/** A piece's name stands for its bytes, but for damage, which recovery tells from the groups' checksums. */
+async function readPiece(disk: Disk, { path, offset, sizeBytes }: PieceHere): Promise<Uint8Array> {
+  const bytes = new Uint8Array(sizeBytes);
+  const file = await disk.open(path, "read");
+  try {
+    // What is short of it is zeroes, which no recovery takes for a group.
+    await file.read(bytes, offset);
+  } finally {
+    await file.close();
+  }
+  return bytes;
+}
+
+function endOf(pieces: readonly TailPiece[]): TailEnd | undefined {
+  const [last] = pieces.toSorted(
+    (a, b) => b.writer - a.writer || b.fileSequence - a.fileSequence || b.offset - a.offset,
+  );
+  return last && { writer: last.writer, fileSequence: last.fileSequence, offset: last.offset + last.sizeBytes };
 }

@@ -12,6 +12,8 @@
 import { publish, readWhole, type Disk } from "../base/disk.ts";
 import { isSternwayError, SternwayError } from "../base/errors.ts";
 import { hashText, xxh64 } from "../base/hash.ts";
+import { checkBandwidth } from "../tiers/bandwidth.ts";
+import { checkSchedule } from "../tiers/schedule.ts";
 import { z } from "zod";
 
 /** The newest manifest at a tier. */
@@ -20,6 +22,10 @@ export interface Revision {
   /** Of the manifest's file, as the file says. */
   sha256: string;
 }
+
+/** How often a reader asks its tier for something newer: some 20,000 small requests a day. */
+export const FOLLOW_SECONDS = 30;
+export const FOLLOW_SECONDS_MAX = 86_400;
 
 const revision = z.object({ number: z.int().min(1), sha256: z.string() });
 const claim = z.object({ sequence: z.int().min(1), nonce: z.string() });
@@ -50,6 +56,8 @@ const state = z.object({
   overtaken: z.object({ tier: z.string(), by: z.string(), at: z.number() }).optional(),
   /** `reader`: opened from a tier to be read; `arriving`: its writer now, and not all files are here yet. Default: all is here. */
   role: z.enum(["reader", "arriving"]).optional(),
+  /** Of a reader: how often it looks for something newer; 0: never by itself. Default {@link FOLLOW_SECONDS}. */
+  followSeconds: z.number().min(0).max(FOLLOW_SECONDS_MAX).optional(),
 });
 
 export type TierSettings = z.infer<typeof settings>;
@@ -151,4 +159,18 @@ async function read(disk: Disk, path: string): Promise<LedgerState> {
   } catch (cause) {
     throw damaged(cause);
   }
+}
+
+/** @throws invalid */
+export function checkSettings({ mode, schedule, bandwidth }: TierSettings): void {
+  if (mode === "scheduled") {
+    if (schedule === undefined) throw new SternwayError("invalid", "a scheduled tier needs a schedule, such as daily");
+    checkSchedule(schedule);
+  } else if (schedule !== undefined) throw new SternwayError("invalid", `a ${mode} tier has no schedule`);
+  if (bandwidth !== undefined) checkBandwidth(bandwidth);
+}
+
+/** What a vault's folder says of its tiers, while the vault is closed. @throws corrupt */
+export async function readLedger(disk: Disk, dir: string): Promise<LedgerState> {
+  return (await Ledger.open(disk, dir)).state;
 }

@@ -3,36 +3,36 @@
  * written to; once it is open, it keeps every tier equal to it, holds answers to flushes until synchronous tiers have them, and stops the vault's
  * writing when another installation has taken over (law 7).
  */
-import type { Clock, Timer } from "../base/clock.ts";
+import type { Clock } from "../base/clock.ts";
 import type { Disk } from "../base/disk.ts";
 import { errorText, isSternwayError, SternwayError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import type { Lsn } from "../base/units.ts";
-import { Bandwidth, checkBandwidth } from "../tiers/bandwidth.ts";
-import { checkSchedule } from "../tiers/schedule.ts";
 import type { ObjectStore } from "../tiers/store.ts";
-import { Tier } from "../tiers/tier.ts";
 import { readIdentity } from "../vault/identity.ts";
 import type { SealedFile } from "../vault/sealed-files.ts";
 import type { Vault } from "../vault/vault.ts";
 import { adopt } from "./admission.ts";
+import { catchUp, newestLsn, sendLast } from "./catching-up.ts";
 import type { Claim } from "./claims.ts";
 import { FlushGate } from "./flush-gate.ts";
-import { Ledger, TIERS_MAX, type LedgerState, type TierSettings } from "./ledger.ts";
+import { checkSettings, Ledger, TIERS_MAX, type TierSettings } from "./ledger.ts";
 import { LsnTimes } from "./lsn-times.ts";
+import { Pacing } from "./pacing.ts";
 import { ReadCache } from "./read-cache.ts";
-import { Restoration } from "./restoration.ts";
-import { TierCopy, type CopyState, type CopyStatus } from "./tier-copy.ts";
-import { TieredDisk } from "./tiered-disk.ts";
-import { TierReads, type ReadableTier } from "./tier-reads.ts";
+import type { CopyStatus } from "./copy-status.ts";
+import { TierCopy } from "./tier-copy.ts";
+import { lagEvent, stateEvent, type ReplicationEvent } from "./tier-events.ts";
+import { readerStatus, stopLink, TierLinks, type Link, type OpenStore, type TierLinksOptions } from "./tier-links.ts";
+import { TierReads } from "./tier-reads.ts";
+import { VaultDisk } from "./vault-disk.ts";
 import { verifyTier, type VerifyLine } from "./verify-tier.ts";
 
-export type { CopyState, CopyStatus } from "./tier-copy.ts";
-export type { TierMode, TierSettings } from "./ledger.ts";
+export type { CopyState, CopyStatus } from "./copy-status.ts";
+export { readLedger, type TierMode, type TierSettings } from "./ledger.ts";
+export type { ReplicationEvent } from "./tier-events.ts";
+export type { OpenStore } from "./tier-links.ts";
 export type { VerifyLine } from "./verify-tier.ts";
-
-/** Makes a store of what settings say: reads secrets, opens nothing. @throws invalid, denied, not_found */
-export type OpenStore = (settings: TierSettings) => Promise<ObjectStore>;
 
 export interface ReplicationOptions {
   disk: Disk;
@@ -52,29 +52,7 @@ export interface ReplicationOptions {
   /** How long tiers keep what no manifest names any more. Default 10 minutes. */
   graceMs?: number;
   /** Test hook: shorter pauses of tiers. */
-  tierPauses?: {
-    attemptsMax?: number;
-    pauseMsMin?: number;
-    pauseMsMax?: number;
-    probeMsMin?: number;
-    probeMsMax?: number;
-  };
-}
-
-export interface ReplicationEvent {
-  level: "info" | "warning" | "alert";
-  kind:
-    | "tier-online"
-    | "tier-offline"
-    | "tier-foreign"
-    | "tier-lagging"
-    | "tier-caught-up"
-    | "tier-damaged"
-    | "file-restored"
-    | "vault-overtaken"
-    | "vault-arrived";
-  tier: string;
-  message: string;
+  tierPauses?: TierLinksOptions["tierPauses"];
 }
 
 export interface TierStatus extends CopyStatus {
@@ -84,44 +62,28 @@ export interface TierStatus extends CopyStatus {
   failures: number;
 }
 
-/** A tier that may be read from, and a copy of the vault when this installation is its writer. */
-interface Link {
-  settings: TierSettings;
-  tier: Tier;
-  copy: TierCopy | undefined;
-  isLagging: boolean;
-}
-
-/** A MiB written takes so much longer when a backlog is at its bound: half a MiB a second passes. */
-const DRAG_MS_MAX = 2_000;
-const LOOK_MS = 250;
-/** How long a stop waits for the journal's tail to reach tiers that are online. */
-const LEAVE_MS = 5_000;
-const LEAVE_LOOK_MS = 20;
-
 export class Replication {
   readonly ledger: Ledger;
   private readonly options: ReplicationOptions;
-  private readonly links: Link[] = [];
+  private readonly links: TierLinks;
+  private readonly pacing: Pacing;
   private readonly reads: TierReads;
   private readonly cache: ReadCache;
-  private readonly overlay: TieredDisk;
-  private readonly restoration: Restoration;
+  private readonly own: VaultDisk;
   private readonly gate: FlushGate;
   private readonly times: LsnTimes;
   private vault: Vault | undefined;
-  private timer: Timer | undefined;
   private isLeaving = false;
   private stopping = false;
   private arriving: Promise<void> | undefined;
 
-  /** Reads the ledger and makes the stores; a tier that cannot even be made of its settings is told of and left out until they are mended. @throws corrupt */
+  /** Reads the ledger; a tier with settings that make no sense is told of and left out. @throws corrupt */
   static async open(options: ReplicationOptions): Promise<Replication> {
     const ledger = await Ledger.open(options.disk, options.dir);
     const replication = new Replication(options, ledger);
     for (const { settings } of ledger.state.tiers) {
       const { id } = await readIdentity(options.disk, options.dir);
-      await replication.tryLink(settings, id);
+      replication.tryLink(settings, id);
     }
     return replication;
   }
@@ -131,8 +93,15 @@ export class Replication {
     this.options = options;
     this.ledger = ledger;
     this.times = new LsnTimes(clock);
+    this.links = new TierLinks(options);
+    this.pacing = new Pacing({
+      clock,
+      links: this.links,
+      times: this.times,
+      onLag: (link, lagSeconds) => options.tell(lagEvent(link, lagSeconds)),
+    });
     this.reads = new TierReads(
-      () => this.readable(),
+      () => this.links.readable(() => this.stopping),
       (tier, file, error) =>
         this.tell(
           "alert",
@@ -142,34 +111,17 @@ export class Replication {
         ),
     );
     this.cache = new ReadCache(disk, `${dir}/cache`, options.cacheBytes ?? 4 * 2 ** 30);
-    const { reads, cache } = this;
-    this.restoration = new Restoration({
-      disk,
-      clock,
-      dir,
-      reads,
-      cache,
-      onRestored: (file) => this.tellRestored(file),
-    });
+    this.own = this.diskFor(dir, (file) => this.tellRestored(file));
     this.gate = new FlushGate(
       clock,
-      () => this.links.flatMap(({ copy }) => (copy ? [copy] : [])),
-      () => this.newestLsn(this.vault!),
+      () => this.links.copies,
+      () => newestLsn(this.vault!),
     );
-    this.overlay = new TieredDisk({
-      home: disk,
-      dir,
-      reads: this.reads,
-      cache: this.cache,
-      lookUp: (path) => this.restoration.lookUp(path),
-      isDistrusted: (path) => this.restoration.isDistrusted(path),
-      isPartial: () => this.ledger.state.role !== undefined,
-    });
   }
 
   /** The disk that the vault is to be opened on. */
   get disk(): Disk {
-    return this.overlay;
+    return this.own.disk;
   }
 
   /** Why the vault may not be written to here; undefined: it may. */
@@ -186,20 +138,43 @@ export class Replication {
   }
 
   /** Brings back a sealed file that is damaged or missing here. */
-  readonly restoreFile = (file: SealedFile): Promise<boolean> => this.restoration.restore(file);
+  readonly restoreFile = (file: SealedFile): Promise<boolean> => this.own.restoreFile(file);
+
+  /** The disk for a view beside the vault's own folder, of a vault that is read here; the same tiers are behind it. */
+  viewDisk(dir: string): VaultDisk {
+    return this.diskFor(dir);
+  }
+
+  /** The tier that a vault which is only read here came from; undefined: it did not, or that one cannot be used. */
+  get origin(): { name: string; store: ObjectStore } | undefined {
+    const name = this.ledger.state.tiers[0]?.settings.name;
+    const link =
+      this.ledger.state.role === "reader" ? this.links.all.find((each) => each.settings.name === name) : undefined;
+    return link && { name: link.settings.name, store: link.tier };
+  }
+
+  /** Tells that a reader's tier cannot be followed, or can again. */
+  tellFollowing(kind: "tier-online" | "tier-offline", tier: string, message: string): void {
+    this.tell(kind === "tier-online" ? "info" : "warning", kind, tier, message);
+  }
+
+  /** What is verified, and said of the tiers, means this view from now on. */
+  movedTo(view: Vault): void {
+    this.vault = view;
+  }
 
   /** The vault is open: from now on its tiers follow it, where it is written to here. */
   start(vault: Vault): void {
     this.vault = vault;
-    this.restoration.follow(vault);
+    this.own.follow(vault);
     if (vault.readOnlyReason !== undefined) return;
-    vault.journal.onDurable = () => this.noteDurable();
+    vault.journal.onDurable = () => this.times.note(vault.journal.durableLsn);
     vault.sealing.publishListeners.add(() => {
-      for (const { copy } of this.links) copy?.wake();
+      for (const copy of this.links.copies) copy.wake();
     });
-    for (const link of this.links) this.startCopy(link);
+    for (const link of this.links.all) this.startCopy(link);
     this.setBarrier();
-    this.look();
+    this.pacing.start(vault);
     if (this.isArriving) this.arriving = this.arrive(vault);
   }
 
@@ -207,8 +182,9 @@ export class Replication {
   async stop(): Promise<void> {
     if (this.stopping || this.isLeaving) return;
     this.isLeaving = true;
-    this.timer?.cancel();
-    await this.leave();
+    this.pacing.stop();
+    const { vault } = this;
+    if (vault && vault.readOnlyReason === undefined) await sendLast(vault, this.links, this.options.clock);
     this.stopping = true;
     if (this.vault) {
       this.vault.journal.onDurable = undefined;
@@ -216,23 +192,17 @@ export class Replication {
       this.vault.dragMsPerMiB = 0;
     }
     this.gate.open();
-    await Promise.all(
-      this.links.map(async ({ copy, tier }) => {
-        const stopped = copy?.stop();
-        await tier.close();
-        await stopped;
-      }),
-    );
+    await this.links.stop();
     await this.arriving;
   }
 
   status(): TierStatus[] {
-    return this.links.map(({ settings, tier, copy }) => ({
+    return this.links.all.map(({ settings, tier, copy }) => ({
       settings,
       url: tier.url,
       attempts: tier.attempts,
       failures: tier.failures,
-      ...(copy?.status() ?? this.readerStatus(settings, tier)),
+      ...(copy?.status() ?? readerStatus(tier, settings, this.ledger, this.vault?.lastLsn ?? 0)),
     }));
   }
 
@@ -247,10 +217,11 @@ export class Replication {
     if (this.ledger.tier(settings.name)) {
       throw new SternwayError("conflict", `there is a tier ${settings.name} already`, { tier: settings.name });
     }
-    if (this.links.length >= TIERS_MAX) throw new SternwayError("conflict", `a vault has at most ${TIERS_MAX} tiers`);
+    if (this.links.all.length >= TIERS_MAX)
+      throw new SternwayError("conflict", `a vault has at most ${TIERS_MAX} tiers`);
     const store = await this.options.openStore(settings);
     try {
-      const known = this.links.find(({ tier }) => tier.url === store.url);
+      const known = this.links.all.find(({ tier }) => tier.url === store.url);
       if (known)
         throw new SternwayError("conflict", `${store.url} is tier ${known.settings.name} already`, {
           tier: known.settings.name,
@@ -263,26 +234,24 @@ export class Replication {
     } finally {
       await store.close();
     }
-    const link = await this.link(settings, vault.sealing.manifest.vault);
+    const link = this.links.add(settings, vault.sealing.manifest.vault);
     this.startCopy(link);
     this.setBarrier();
   }
 
   /** Lets go of a tier. What it holds stays there. @throws not_found; conflict: the vault is read from there, or written to there by another one */
   async remove(name: string): Promise<void> {
-    const link = this.linkOf(name);
+    const link = this.links.named(name);
     const { overtaken, role, tiers } = this.ledger.state;
     const origin = overtaken?.tier ?? (role === undefined ? undefined : tiers[0]?.settings.name);
     if (origin === name) {
       const why = "not all of the vault is here: take it over first, and wait until its files are here";
       throw new SternwayError("conflict", `tier ${name} cannot be let go: ${why}`, { tier: name });
     }
-    this.links.splice(this.links.indexOf(link), 1);
+    this.links.remove(link);
     this.setBarrier();
     this.gate.release();
-    const stopped = link.copy?.stop();
-    await link.tier.close();
-    await stopped;
+    await stopLink(link);
     await this.ledger.change((before) => ({
       ...before,
       tiers: before.tiers.filter(({ settings }) => settings.name !== name),
@@ -295,60 +264,40 @@ export class Replication {
    */
   async *sync(names: readonly string[], signal: AbortSignal): AsyncGenerator<TierStatus, void, undefined> {
     const vault = this.writable();
-    const links = names.length === 0 ? [...this.links] : names.map((name) => this.linkOf(name));
+    const links = names.length === 0 ? [...this.links.all] : names.map((name) => this.links.named(name));
     if (links.length === 0)
       throw new SternwayError("not_found", "the vault has no tiers: `sternway tier add` gives it one");
-    await vault.seal();
-    const target = this.newestLsn(vault);
-    for (const { copy } of links) copy?.ask();
-    for (;;) {
-      const open = links.filter(({ copy }) => copy !== undefined && copy.reached < target);
-      for (const { copy, settings } of open) {
-        const { state, reason = "" } = copy!.status();
-        if (state === "foreign" || state === "overtaken")
-          throw new SternwayError("fenced", reason, { tier: settings.name });
-        if (state === "offline")
-          throw new SternwayError("unavailable", `tier ${settings.name}: ${reason}`, { tier: settings.name });
-      }
+    for await (const _ of catchUp(vault, links, this.options.clock, signal)) {
       yield* this.status().filter(({ settings }) => links.some((link) => link.settings.name === settings.name));
-      if (open.length === 0) return;
-      signal.throwIfAborted();
-      await this.options.clock.sleep(LOOK_MS);
     }
   }
 
   /**
    * Reads everything that a tier should hold and compares it with the manifest.
-   * @param isRepair - what is damaged or missing there is put there anew
+   * @param isRepair - what is damaged or missing there is put there anew @throws fenced: another one writes there; unavailable; not_found
    */
   verify(name: string, isRepair: boolean, signal: AbortSignal): AsyncGenerator<VerifyLine, void, undefined> {
     const vault = this.vault;
     if (!vault) throw new SternwayError("unavailable", "the vault is not open");
     if (isRepair) this.writable();
-    return verifyTier(vault, this.linkOf(name).tier, name, isRepair, this.restoreFile, signal);
-  }
-
-  /** Tiers that are within reach get the rest of the journal's tail: a machine that was shut down may never be started again. */
-  private async leave(): Promise<void> {
-    const { vault } = this;
-    if (!vault || vault.readOnlyReason !== undefined) return;
-    await vault.journal.durable(vault.lastLsn).catch((error: unknown) => {
-      // The journal says so itself when it is stopped.
-      if (!isSternwayError(error)) throw error;
-    });
-    const ready = (): TierCopy[] =>
-      this.links.flatMap(({ copy }) =>
-        copy?.state === "online" && copy.settings.mode !== "scheduled" && copy.reached < this.newestLsn(vault)
-          ? [copy]
-          : [],
-      );
-    const { clock } = this.options;
-    const until = clock.monotonic() + LEAVE_MS * 1000;
-    // A copy that is being brought up sends nothing new until it is done.
-    while (ready().length > 0 && clock.monotonic() < until) {
-      for (const copy of ready()) copy.send();
-      await clock.sleep(LEAVE_LOOK_MS);
+    const { tier, copy } = this.links.named(name);
+    if (copy?.state === "foreign" || copy?.state === "overtaken") {
+      // What is missing there is missing for us alone, and nothing may be put there (law 7).
+      throw new SternwayError("fenced", `tier ${name}: ${copy.status().reason ?? copy.state}`, { tier: name });
     }
+    return verifyTier({
+      vault,
+      store: tier,
+      tier: name,
+      // Where another one writes, what this one put there last says nothing.
+      record: () =>
+        copy && copy.state !== "foreign" && copy.state !== "overtaken" ? this.ledger.tier(name) : undefined,
+      reachedLsn: () => copy?.reached ?? 0,
+      holds: () => copy?.holds,
+      isRepair,
+      restore: this.restoreFile,
+      signal,
+    });
   }
 
   private writable(): Vault {
@@ -359,41 +308,13 @@ export class Replication {
     return this.vault;
   }
 
-  private linkOf(name: string): Link {
-    const link = this.links.find(({ settings }) => settings.name === name);
-    if (link) return link;
-    const known = this.links.map(({ settings }) => settings.name).join(", ") || "none";
-    throw new SternwayError("not_found", `the vault has no tier ${name}; it has: ${known}`, { tier: name });
-  }
-
-  private async tryLink(settings: TierSettings, identity: string): Promise<void> {
+  private tryLink(settings: TierSettings, identity: string): void {
     try {
-      await this.link(settings, identity);
+      this.links.add(settings, identity);
     } catch (error) {
       if (!isSternwayError(error)) throw error;
       this.tell("alert", "tier-offline", settings.name, `tier ${settings.name} cannot be used: ${errorText(error)}`);
     }
-  }
-
-  private async link(settings: TierSettings, identity: string): Promise<Link> {
-    const { clock, random, zone, openStore, tierPauses } = this.options;
-    const store = await openStore(settings);
-    const link: Link = {
-      settings,
-      tier: new Tier({
-        store,
-        identity,
-        clock,
-        random,
-        bandwidth: settings.bandwidth === undefined ? undefined : new Bandwidth(settings.bandwidth, clock, zone),
-        onState: () => link.copy?.wake(),
-        ...tierPauses,
-      }),
-      copy: undefined,
-      isLagging: false,
-    };
-    this.links.push(link);
-    return link;
   }
 
   private startCopy(link: Link): void {
@@ -409,7 +330,11 @@ export class Replication {
       host,
       zone,
       graceMs,
-      onState: (copy, before) => this.tellState(copy, before),
+      onState: (copy, before) => {
+        const event = stateEvent(link, copy, before);
+        if (event) this.options.tell(event);
+        this.gate.release();
+      },
       onProgress: () => this.gate.release(),
       onOvertaken: (claim) => void this.overtaken(link.settings.name, claim),
       restore: this.restoreFile,
@@ -417,16 +342,11 @@ export class Replication {
     link.copy.start();
   }
 
-  private readable(): ReadableTier[] {
-    return this.links.map(({ settings, tier, copy }, i) => ({
-      name: settings.name,
-      store: tier,
-      rank: () => {
-        if (tier.state === "offline" || this.stopping) return undefined;
-        const isSecondChoice = copy !== undefined && copy.state !== "online";
-        return isSecondChoice ? i + TIERS_MAX : i;
-      },
-    }));
+  private diskFor(dir: string, onRestored: (file: SealedFile) => void = () => undefined): VaultDisk {
+    const { reads, cache } = this;
+    const { disk: home, clock } = this.options;
+    const isPartial = (): boolean => this.ledger.state.role !== undefined;
+    return new VaultDisk({ home, clock, dir, reads, cache, onRestored, isPartial });
   }
 
   private tellRestored({ kind, id }: SealedFile): void {
@@ -438,14 +358,14 @@ export class Replication {
 
   /** Brings the files that are not here yet, so that the vault is whole on this machine. */
   private async arrive(vault: Vault): Promise<void> {
-    if (!(await this.restoration.bringAll(vault, () => this.stopping))) return;
+    if (!(await this.own.bringAll(vault, () => this.stopping))) return;
     await this.ledger.change(({ role: _, ...before }) => before);
     this.tell("info", "vault-arrived", "", "every file of the vault is on this machine now");
   }
 
   private setBarrier(): void {
     if (!this.vault || this.vault.readOnlyReason !== undefined) return;
-    const isNeeded = this.links.some(({ settings }) => settings.mode === "sync");
+    const isNeeded = this.links.all.some(({ settings }) => settings.mode === "sync");
     this.vault.barrier = isNeeded ? (target) => this.reachedBySync(target) : undefined;
   }
 
@@ -453,73 +373,6 @@ export class Replication {
     await this.gate.pass(flushed);
     // Fenced meanwhile: nothing more may be answered as written here (law 7).
     this.vault?.assertWritable();
-  }
-
-  /** The newest LSN that is durable here. The vault's last one may have been skipped after a crash: it is nothing's, and comes nowhere. */
-  private newestLsn({ sealing, journal }: Vault): number {
-    return Math.max(sealing.manifest.sealed.lsn, ...journal.tail().map(({ lastLsn }) => lastLsn));
-  }
-
-  private noteDurable(): void {
-    this.times.note(this.vault!.journal.durableLsn);
-  }
-
-  /** Now and then: sends tails that are due, and tells who lags. */
-  private look(): void {
-    if (this.stopping) return;
-    let slowest = Number.MAX_SAFE_INTEGER;
-    for (const link of this.links) {
-      const { copy, settings } = link;
-      if (!copy) continue;
-      slowest = Math.min(slowest, copy.reached);
-      if (settings.mode === "scheduled") continue;
-      const lagSeconds = this.times.ageBeyond(copy.reached) / 1e6;
-      // Half of it may pass before, and the way there takes its time.
-      if (copy.state === "online" && lagSeconds > settings.rpoSeconds / 2) copy.send();
-      this.tellLag(link, lagSeconds);
-    }
-    this.pace();
-    this.times.forgetThrough(slowest);
-    this.timer = this.options.clock.timer(LOOK_MS, () => this.look());
-  }
-
-  /** Law 8: when more waits for a tier than it may, writers are slowed, the more the longer, so that they come to go at its pace. */
-  private pace(): void {
-    const { vault } = this;
-    if (!vault) return;
-    let share = 0;
-    for (const { copy, settings } of this.links) {
-      if (copy && settings.backlogBytesMax !== undefined)
-        share = Math.max(share, copy.lagBytes / settings.backlogBytesMax);
-    }
-    const over = Math.min(1, Math.max(0, share * 2 - 1));
-    vault.dragMsPerMiB = over * over * DRAG_MS_MAX;
-  }
-
-  private tellLag(link: Link, lagSeconds: number): void {
-    const { name, rpoSeconds } = link.settings;
-    const isLagging = lagSeconds > rpoSeconds;
-    if (isLagging === link.isLagging) return;
-    link.isLagging = isLagging;
-    if (isLagging) {
-      const lag = lagSeconds.toFixed(1);
-      this.tell(
-        "warning",
-        "tier-lagging",
-        name,
-        `tier ${name} lags ${lag} s behind; it should be ${rpoSeconds} s at the most`,
-      );
-    } else this.tell("info", "tier-caught-up", name, `tier ${name} is within ${rpoSeconds} s again`);
-  }
-
-  private tellState(copy: TierCopy, before: CopyState): void {
-    const { name, state } = copy;
-    const { reason } = copy.status();
-    if (state === "online") this.tell("info", "tier-online", name, `tier ${name} is equal to the vault`);
-    if (state === "offline") this.tell("warning", "tier-offline", name, `tier ${name} is offline: ${reason}`);
-    if (state === "foreign" && before !== "foreign")
-      this.tell("alert", "tier-foreign", name, `tier ${name}: ${reason}`);
-    this.gate.release();
   }
 
   /** Never rejects. */
@@ -538,38 +391,7 @@ export class Replication {
     }
   }
 
-  private readerStatus(settings: TierSettings, tier: Tier): CopyStatus {
-    const { overtaken } = this.ledger.state;
-    const isOvertaken = overtaken?.tier === settings.name;
-    return {
-      state: isOvertaken ? "overtaken" : tier.state,
-      since: isOvertaken ? overtaken.at : 0,
-      reason: isOvertaken ? `${overtaken.by} took the vault over` : tier.offlineReason?.message,
-      revision: this.ledger.tier(settings.name)?.old,
-      reachedLsn: this.vault?.lastLsn ?? 0,
-      lagSeconds: 0,
-      lagBytes: 0,
-      progress: undefined,
-      objectsPut: 0,
-      bytesPut: 0,
-    };
-  }
-
   private tell(level: ReplicationEvent["level"], kind: ReplicationEvent["kind"], tier: string, message: string): void {
     this.options.tell({ level, kind, tier, message });
   }
-}
-
-/** @throws invalid */
-export function checkSettings({ mode, schedule, bandwidth }: TierSettings): void {
-  if (mode === "scheduled") {
-    if (schedule === undefined) throw new SternwayError("invalid", "a scheduled tier needs a schedule, such as daily");
-    checkSchedule(schedule);
-  } else if (schedule !== undefined) throw new SternwayError("invalid", `a ${mode} tier has no schedule`);
-  if (bandwidth !== undefined) checkBandwidth(bandwidth);
-}
-
-/** What a vault's folder says of its tiers, while the vault is closed. @throws corrupt */
-export async function readLedger(disk: Disk, dir: string): Promise<LedgerState> {
-  return (await Ledger.open(disk, dir)).state;
 }

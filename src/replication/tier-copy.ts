@@ -9,55 +9,26 @@
  * attempt after the object at hand; what was copied stays, and the next attempt wants the newer manifest's files. An attempt with little left is not aborted,
  * or a vault that is written to without pause would never be done; so it converges whenever the tier is faster than what comes in.
  */
-import type { Clock, Timer } from "../base/clock.ts";
+import type { Clock } from "../base/clock.ts";
 import { readWhole } from "../base/disk.ts";
 import { errorText, isSternwayError, SternwayError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import { bytesSource, type ObjectStore } from "../tiers/store.ts";
-import { nextRun } from "../tiers/schedule.ts";
 import { identityPath } from "../vault/identity.ts";
 import { manifestName, type Manifest } from "../vault/manifest.ts";
 import type { HeldFiles, RestoreFile, Vault } from "../vault/vault.ts";
 import { admit, fenced, isSame, strangerAt, type AdmissionOptions, type Stranger } from "./admission.ts";
 import { isStillHighest, type Claim } from "./claims.ts";
+import type { CopyState, CopyStatus, Progress } from "./copy-status.ts";
+import { DueTime } from "./due-time.ts";
 import { JournalTail } from "./journal-tail.ts";
 import { holding, intending, type Ledger, type Revision, type TierSettings } from "./ledger.ts";
 import type { LsnTimes } from "./lsn-times.ts";
 import { newestOf } from "./manifests-there.ts";
 import { manifestObject, sealedObjects, VAULT_OBJECT, type ManifestThere } from "./objects.ts";
+import { Rest } from "./rest.ts";
 import { putAll } from "./shipment.ts";
-
-/**
- * - `connecting`: not reached yet, or being compared
- * - `unsynchronised`: being brought up
- * - `online`: as new as its mode asks for, or little behind
- * - `offline`: out of reach; it is tried again
- * - `foreign`: another installation writes there; nothing is written, until somebody removes the tier and adds it again
- * - `overtaken`: another installation took the vault over there
- */
-export type CopyState = "connecting" | "unsynchronised" | "online" | "offline" | "foreign" | "overtaken";
-
-interface Progress {
-  doneBytes: number;
-  totalBytes: number;
-}
-
-export interface CopyStatus {
-  state: CopyState;
-  /** Wall time since when, microseconds. */
-  since: number;
-  /** Why it is not online. */
-  reason: string | undefined;
-  revision: Revision | undefined;
-  /** Everything up to this LSN can be had from the tier. */
-  reachedLsn: number;
-  lagSeconds: number;
-  lagBytes: number;
-  /** Of the attempt under way. */
-  progress: Progress | undefined;
-  objectsPut: number;
-  bytesPut: number;
-}
+import { UnnamedObjects } from "./unnamed-objects.ts";
 
 export interface TierCopyOptions {
   vault: Vault;
@@ -95,8 +66,7 @@ interface Admitted {
   claim: Claim;
   /** Those that are there, oldest first. */
   manifests: ManifestThere[];
-  /** Objects that no manifest names any more: since when, in monotonic microseconds. */
-  unnamed: Map<string, number>;
+  unnamed: UnnamedObjects;
   revision: Revision | undefined;
   tail: JournalTail;
   /** A manifest of this writer is there: from then on pieces of its tail mean something. */
@@ -121,24 +91,23 @@ export class TierCopy {
   private bytesPut = 0;
   private stopping = false;
   private readonly abort = new AbortController();
-  private wakers: (() => void)[] = [];
-  /** Tells whether something came in while nobody rested. */
-  private wakeCount = 0;
+  private readonly rest: Rest;
   private work: Promise<void> | undefined;
   private sending: Promise<void> | undefined;
   private isSendWanted = false;
   /** When nobody had claimed after us, in monotonic microseconds. */
   private confirmedAt = 0;
+  private lastConfirmedLsn = 0;
   /** A synchronous tier that is about to be online: flushes wait for it already, so that none is answered without it once it is. */
   private isJoining = false;
-  /** When a scheduled tier is due; undefined: when something is new. */
-  private dueAt: number | undefined;
-  private isAsked = false;
+  private readonly due: DueTime;
 
   constructor(options: TierCopyOptions) {
     this.options = options;
     this.settings = options.settings;
     this.since = options.clock.wall();
+    this.due = new DueTime(options.clock, options.settings, options.zone);
+    this.rest = new Rest(options.clock);
   }
 
   get name(): string {
@@ -156,6 +125,17 @@ export class TierCopy {
     return this.admitted?.confirmedLsn ?? 0;
   }
 
+  /** {@link reached} as it was when the tier was within reach last: what it lacks is counted from there while it is away. */
+  get lastReached(): number {
+    const isOurs = this.current !== "foreign" && this.current !== "overtaken";
+    return isOurs ? Math.max(this.reached, this.lastConfirmedLsn) : 0;
+  }
+
+  /** Sealed objects that are there, name and size; undefined: it was not looked at since the start. */
+  get holds(): ReadonlyMap<string, number> | undefined {
+    return this.admitted || this.have.size > 0 ? this.have : undefined;
+  }
+
   status(): CopyStatus {
     const { times } = this.options;
     return {
@@ -164,7 +144,7 @@ export class TierCopy {
       reason: this.reason,
       revision: this.admitted?.revision ?? this.options.ledger.tier(this.name)?.old,
       reachedLsn: this.reached,
-      lagSeconds: times.ageBeyond(this.reached) / 1e6,
+      lagSeconds: times.ageBeyond(this.lastReached) / 1e6,
       lagBytes: this.lagBytes,
       progress: this.progress,
       objectsPut: this.objectsPut,
@@ -173,7 +153,7 @@ export class TierCopy {
   }
 
   start(): void {
-    this.dueAt = this.nextDue();
+    this.due.done();
     this.work = this.loop();
   }
 
@@ -193,13 +173,12 @@ export class TierCopy {
 
   /** Something is new, or the tier may be back. */
   wake(): void {
-    this.wakeCount++;
-    for (const resolve of this.wakers.splice(0)) resolve();
+    this.rest.wake();
   }
 
   /** A scheduled tier is brought up now. */
   ask(): void {
-    this.isAsked = true;
+    this.due.ask();
     this.wake();
   }
 
@@ -216,7 +195,7 @@ export class TierCopy {
   async stop(): Promise<void> {
     this.stopping = true;
     this.abort.abort();
-    this.wake();
+    this.rest.end();
     await this.work;
     await this.sending;
   }
@@ -226,13 +205,13 @@ export class TierCopy {
     while (!this.stopping && this.current !== "overtaken") {
       try {
         if (!this.admitted) await this.admit();
-        const seen = this.wakeCount;
-        if ((await this.bringUp()) || seen !== this.wakeCount) continue;
-        await this.rest(this.isScheduled ? this.untilDue() : CONFIRM_MS);
+        const seen = this.rest.wakeCount;
+        if ((await this.bringUp()) || seen !== this.rest.wakeCount) continue;
+        await this.rest.wait(this.due.isScheduled ? this.due.untilMs : CONFIRM_MS);
         await this.confirmIdle();
       } catch (error) {
         this.failed(error);
-        if (!this.stopping) await this.rest(RETRY_MS);
+        if (!this.stopping) await this.rest.wait(RETRY_MS);
       }
     }
   }
@@ -267,7 +246,7 @@ export class TierCopy {
     const nothing = { fileSequence: 0, lsn: 0 };
     const tail = new JournalTail(vault.journal, store, claim.sequence, pieces, nothing);
     this.have = have;
-    this.admitted = { claim, manifests, unnamed: new Map(), revision, tail, isOurs: false, confirmedLsn: 0 };
+    this.admitted = { claim, manifests, unnamed: new UnnamedObjects(), revision, tail, isOurs: false, confirmedLsn: 0 };
   }
 
   private get admissionOptions(): AdmissionOptions {
@@ -275,7 +254,8 @@ export class TierCopy {
   }
 
   private met({ error, tookOver }: Stranger): SternwayError {
-    if (tookOver) {
+    // A piece of tail and a manifest may meet it at the same time.
+    if (tookOver && this.current !== "overtaken") {
       this.become("overtaken", error.message);
       this.options.onOvertaken(tookOver);
     }
@@ -297,12 +277,12 @@ export class TierCopy {
   private async bringUp(): Promise<boolean> {
     const admitted = this.admitted!;
     const { vault } = this.options;
-    const isDue = !this.isScheduled || this.isAsked || this.untilDue() === 0;
-    if (!isDue && admitted.revision) {
+    const { due } = this;
+    if (!due.isDue && admitted.revision) {
       if (this.current !== "online") this.become("online", undefined);
       return false;
     }
-    if (this.isScheduled && isDue) {
+    if (due.isScheduled && due.isDue) {
       // What a schedule asks for is the vault as it is then, not what happens to be sealed.
       await vault.seal();
     }
@@ -375,7 +355,7 @@ export class TierCopy {
   }
 
   private async join(admitted: Admitted): Promise<void> {
-    this.noteDone();
+    this.due.done();
     if (this.current === "online") return;
     if (this.settings.mode === "sync") {
       this.isJoining = true;
@@ -398,6 +378,7 @@ export class TierCopy {
     const { reached } = admitted.tail;
     if (!(await isStillHighest(this.options.store, admitted.claim.sequence))) throw await this.overtaken();
     admitted.confirmedLsn = reached;
+    this.lastConfirmedLsn = reached;
     this.confirmedAt = this.options.clock.monotonic();
   }
 
@@ -425,21 +406,11 @@ export class TierCopy {
 
   /** Removes what the tier's manifest does not name any more. */
   private async clean(admitted: Admitted, manifest: Manifest): Promise<void> {
-    const { store } = this.options;
-    const wanted = sealedObjects(manifest);
-    const { clock, graceMs = GRACE_MS } = this.options;
-    const now = clock.monotonic();
-    for (const name of [...this.have.keys()]) {
-      if (wanted.has(name)) {
-        admitted.unnamed.delete(name);
-        continue;
-      }
-      const since = admitted.unnamed.get(name) ?? now;
-      admitted.unnamed.set(name, since);
-      if (now - since < graceMs * 1000) continue;
+    const { store, clock, graceMs = GRACE_MS } = this.options;
+    for (const name of admitted.unnamed.due(this.have.keys(), sealedObjects(manifest), clock.monotonic(), graceMs)) {
       await store.remove(name);
       this.have.delete(name);
-      admitted.unnamed.delete(name);
+      admitted.unnamed.forget(name);
     }
     const kept = newestOf(admitted.manifests);
     for (const old of admitted.manifests.filter((each) => !kept.includes(each))) await store.remove(old.name);
@@ -450,7 +421,7 @@ export class TierCopy {
   private async sendAll(): Promise<void> {
     const { admitted } = this;
     this.isSendWanted = false;
-    if (admitted?.isOurs !== true || this.isScheduled || this.stopping) return;
+    if (admitted?.isOurs !== true || this.due.isScheduled || this.stopping) return;
     try {
       await admitted.tail.send(this.abort.signal);
       if (admitted.tail.reached === admitted.confirmedLsn) return;
@@ -461,26 +432,6 @@ export class TierCopy {
       else if (!isSternwayError(error)) throw error;
       this.wake();
     }
-  }
-
-  private get isScheduled(): boolean {
-    return this.settings.mode === "scheduled";
-  }
-
-  private noteDone(): void {
-    this.isAsked = false;
-    this.dueAt = this.nextDue();
-  }
-
-  private nextDue(): number | undefined {
-    const { schedule } = this.settings;
-    if (!this.isScheduled || schedule === undefined) return undefined;
-    return nextRun(schedule, this.options.clock.wall(), this.options.zone);
-  }
-
-  /** Milliseconds; 0: now. */
-  private untilDue(): number {
-    return this.dueAt === undefined ? 0 : Math.max(0, (this.dueAt - this.options.clock.wall()) / 1000);
   }
 
   /** What is here and not there, as far as is known; of a tier that was never reached since the start, all of it. */
@@ -495,17 +446,6 @@ export class TierCopy {
       this.missing = { number: manifest.number, have, count: have.size, bytes };
     }
     return unsent + this.missing.bytes;
-  }
-
-  private async rest(delayMs: number | undefined): Promise<void> {
-    let timer: Timer | undefined;
-    await new Promise<void>((resolve) => {
-      this.wakers.push(resolve);
-      // A due time far away is looked at again now and then: clocks are set.
-      if (delayMs !== undefined) timer = this.options.clock.timer(Math.min(delayMs, 60_000), resolve);
-      if (this.stopping) resolve();
-    });
-    timer?.cancel();
   }
 
   private become(state: CopyState, reason: string | undefined): void {

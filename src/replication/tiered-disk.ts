@@ -46,7 +46,7 @@ export class TieredDisk implements Disk {
     } catch (error) {
       if (!isFailure(error)) throw error;
       const file = this.remote(path);
-      if (!file) throw error;
+      if (!file) throw this.notHere(path) ?? error;
       return file;
     }
   }
@@ -92,6 +92,17 @@ export class TieredDisk implements Disk {
 
   private isSealed(path: string): boolean {
     return path.startsWith(this.prefix) && /^(packs|layers|chronicles)\//.test(path.slice(this.prefix.length));
+  }
+
+  /** What was never here is not lost because nobody can be asked for it now. */
+  private notHere(path: string): SternwayError | undefined {
+    const { isPartial, lookUp } = this.options;
+    const file = isPartial() ? lookUp(path.slice(this.prefix.length)) : undefined;
+    if (!file) return undefined;
+    const { kind, id } = file;
+    return new SternwayError("unavailable", `${kind} ${id} is not on this machine, and no tier is online`, {
+      [kind]: id,
+    });
   }
 
   private remote(path: string): RemoteFile | undefined {

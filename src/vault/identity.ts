@@ -112,10 +112,17 @@ export async function createIdentity(disk: Disk, dir: string, random: Random, op
   }
 }
 
+export interface OpenIdentityOptions {
+  observe?: ObserveSealing | undefined;
+  /** Whoever asks knows that it is. */
+  mustBeEncrypted?: boolean;
+  /** The same vault, open elsewhere: it is unlocked with the key of that one. */
+  openedAs?: { id: string; cipher: VaultCipher | undefined } | undefined;
+}
+
 /**
  * Reads the identity, unlocking it where it is encrypted.
  * @param unlock - the caller wipes it
- * @param options.mustBeEncrypted - whoever asks knows that it is
  * @throws not_found: no vault; corrupt: damaged; denied: it is encrypted, and the secret is missing or wrong; invalid: it is not encrypted, and
  *   there is a secret: who believes it to be encrypted must learn that
  */
@@ -124,10 +131,13 @@ export async function openIdentity(
   dir: string,
   random: Random,
   unlock?: Secret,
-  { observe, mustBeEncrypted = false }: { observe?: ObserveSealing | undefined; mustBeEncrypted?: boolean } = {},
+  { observe, mustBeEncrypted = false, openedAs }: OpenIdentityOptions = {},
 ): Promise<VaultIdentity> {
   const stored = await readIdentity(disk, dir);
   const id = Buffer.from(stored.id, "hex");
+  if (openedAs && openedAs.id !== stored.id) {
+    throw new SternwayError("corrupt", `${identityPath(dir)} is of another vault: ${stored.id}, not ${openedAs.id}`);
+  }
   const { journalFileBytes, encryption } = stored;
   if (!encryption) {
     if (mustBeEncrypted) {
@@ -139,7 +149,7 @@ export async function openIdentity(
     if (unlock) throw new SternwayError("invalid", `the vault in ${dir} is not encrypted: it opens without a key`);
     return { id, seed: BigInt(`0x${stored.seed}`), journalFileBytes };
   }
-  const { dataKey } = await unlockIdentity(dir, stored, unlock);
+  const dataKey = openedAs?.cipher?.copyDataKey() ?? (await unlockIdentity(dir, stored, unlock)).dataKey;
   try {
     const cipher = new VaultCipher(dataKey, id, random, observe);
     const sealed = Buffer.from(encryption.seed, "hex");

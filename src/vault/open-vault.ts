@@ -1,18 +1,15 @@
 /**
  * Opens a vault: identity, newest manifest, journal recovery, and the parts wired together.
  */
-import type { Clock, Timer } from "../base/clock.ts";
+import type { Timer } from "../base/clock.ts";
 import type { Disk } from "../base/disk.ts";
 import { SternwayError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import { lsn, micros } from "../base/units.ts";
-import { GROUP_ENTRIES_MAX, GROUP_PAGES_MAX, PAGE_SIZE } from "../journal/format.ts";
+import { GROUP_ENTRIES_MAX, GROUP_PAGES_MAX } from "../journal/format.ts";
 import { Journal, LOCATION_GROUP, type JournalListener } from "../journal/journal.ts";
-import { recover, type Recovered, type RecoveredFile } from "../journal/recover.ts";
-import { claimedSequenceOf, type ScannedGroup } from "../journal/scan.ts";
+import { recover, type Recovered } from "../journal/recover.ts";
 import { SlotPool } from "../journal/slots.ts";
-import type { ObserveSealing } from "../security/cipher.ts";
-import type { Secret } from "../security/secret.ts";
 import { ChronicleBuilder } from "./chronicles/chronicle-builder.ts";
 import { Collector } from "./collecting/collect.ts";
 import { removeOrphans } from "./orphans.ts";
@@ -24,86 +21,15 @@ import { Memtable } from "./memtable.ts";
 import { chronicleSet, layerSet } from "./open-set.ts";
 import { PackStore } from "./packs/pack-reader.ts";
 import { Pressure } from "./sealing/pressure.ts";
-import { decodeEvent, Registry } from "./registry.ts";
-import { inlineSealer, type SealerRunner, type StartSealer } from "./sealing/sealer-runner.ts";
-import { Sealing, type SealProgress } from "./sealing/sealing.ts";
-import { Vault, WRITE_BLOCKS_MAX, type RestoreFile } from "./vault.ts";
+import { Registry } from "./registry.ts";
+import { Replay } from "./replay.ts";
+import { inlineSealer, type SealerRunner } from "./sealing/sealer-runner.ts";
+import { Sealing } from "./sealing/sealing.ts";
+import { assertEmpty, makeFolders } from "./vault-folder.ts";
+import type { VaultOptions } from "./vault-options.ts";
+import { Vault, WRITE_BLOCKS_MAX } from "./vault.ts";
 
-export interface VaultOptions {
-  disk: Disk;
-  clock: Clock;
-  random: Random;
-  /** The vault's folder; made if it does not exist. */
-  dir: string;
-  /** Default: on the caller's thread. */
-  sealer?: StartSealer;
-  /** Encrypts a vault that is made, for good; what unlocks it from then on. The caller wipes it once the vault is open. */
-  encrypt?: Secret | undefined;
-  /** Unlocks an encrypted vault; default: what `encrypt` says. The caller wipes it once the vault is open. */
-  unlock?: Secret | undefined;
-  /** Refuse, before anything is written, to open a vault that is not encrypted. */
-  mustBeEncrypted?: boolean;
-  /** Size of journal files for a new vault, bytes. Default 64 MiB: one stretch fills one pack. */
-  journalFileBytes?: number;
-  /** Default 32. */
-  journalFilesMax?: number;
-  /** Payload pages of one group, up to 1,024. Default 1,024 (4 MiB). */
-  groupPages?: number;
-  /** Default 64 (256 KiB). */
-  groupEagerPages?: number;
-  /** Default 5. */
-  groupLingerMs?: number;
-  /** A journal file is sealed at the latest so long after its first write. Default 5 minutes. */
-  sealAfterMs?: number;
-  /** Decoded map pages. Default 64 MiB. */
-  pageCacheBytes?: number;
-  /** Decompressed frames. Default 64 MiB. */
-  frameCacheBytes?: number;
-  /** The sealer's own. Default 32 MiB. */
-  sealerCacheBytes?: number;
-  /** For each TiB of unique data. Default 256 MiB. */
-  indexBudgetBytes?: number;
-  /** What merging, thinning and images may read and write a second while clients write, unless merges are overdue. Default 64 MiB. */
-  mergeBytesPerSecond?: number;
-  /** Entries of layers that one slice of merging or surveying passes: what sealing may have to wait for. Default 2^20, some 100 ms. */
-  sliceEntries?: number;
-  /** What collecting may read and write a second while clients write. Default 64 MiB. */
-  collectBytesPerSecond?: number;
-  /** Collecting begins by itself when so many blocks' addresses were dropped … Default 65,536: 256 MiB. */
-  collectDroppedMin?: number;
-  /** … and this share of all that packs hold, 0 to 1. Default 0.125. */
-  collectDroppedShare?: number;
-  /** Disk space that journal growth leaves free. Default 1 GiB. */
-  reserveBytes?: number;
-  /** Entries in a shard since its last image that make the next one due. Default 65,536. */
-  imageEntriesMin?: number;
-  /** Open without writing anything: for checking a stopped vault, and for reading one whose writer is elsewhere. */
-  readOnly?: boolean;
-  /** Why, for people. Default: that it was opened for reading. */
-  readOnlyReason?: string | undefined;
-  /** Another installation wrote to it before, and what that gave out last is not known here. */
-  takesOver?: boolean;
-  /** Brings back a sealed file that is damaged or missing, from another place that holds it. */
-  restoreFile?: RestoreFile | undefined;
-  onTrouble?: (error: SternwayError | undefined) => void;
-  onSealed?: (progress: SealProgress) => void;
-  /** Test hooks; none is set outside of tests. */
-  plant?: Plants;
-}
-
-/** Defects to be planted, to show that the tests find them. */
-export interface Plants {
-  /** Breaks law 4: takes equal fingerprints for equal blocks. */
-  trustFingerprints?: boolean;
-  /** Breaks nothing by itself: proposes duplicates by so few bits of the fingerprint that strangers meet often. */
-  fingerprintBits?: number;
-  /** Breaks law 5: publishes a manifest that names a stretch's pack and layer before they are written. */
-  manifestFirst?: boolean;
-  /** Breaks law 1: answers a flush before what it covers is durable. */
-  answerEarly?: boolean;
-  /** Breaks nothing: is told of each use of a key and a nonce. */
-  onSeal?: ObserveSealing;
-}
+export type { Plants, VaultOptions } from "./vault-options.ts";
 
 const MIB = 2 ** 20;
 
@@ -127,7 +53,7 @@ export async function createVault(disk: Disk, dir: string, random: Random, optio
  *   encrypted, and its key is missing or wrong; invalid: it is not encrypted, and there is a key
  */
 export async function openVault(options: VaultOptions): Promise<Vault> {
-  const { disk, dir, random, readOnly = false, journalFileBytes = 64 * MIB, encrypt } = options;
+  const { disk, dir, random, readOnly = false, journalFileBytes = 64 * MIB, encrypt, openedAs } = options;
   if (!readOnly) {
     await makeFolders(disk, dir);
     const isNew = (await disk.sizeOf(identityPath(dir))) === undefined;
@@ -135,7 +61,8 @@ export async function openVault(options: VaultOptions): Promise<Vault> {
   }
   const identity = await openIdentity(disk, dir, random, options.unlock ?? encrypt, {
     observe: options.plant?.onSeal,
-    mustBeEncrypted: options.mustBeEncrypted ?? false,
+    mustBeEncrypted: options.mustBeEncrypted ?? openedAs?.isEncrypted ?? false,
+    openedAs: openedAs && { id: idText(openedAs.parts.identity.id), cipher: openedAs.parts.identity.cipher },
   });
   const { cipher } = identity;
   try {
@@ -148,47 +75,6 @@ export async function openVault(options: VaultOptions): Promise<Vault> {
     cipher?.wipe();
     throw error;
   }
-}
-
-async function makeFolders(disk: Disk, dir: string): Promise<void> {
-  // Folders above that are made on the way must be durable too, or a crash takes the whole vault with them.
-  const made: string[] = [];
-  for (let path = parentOf(dir); path !== "/" && path !== "."; path = parentOf(path)) {
-    const parent = parentOf(path);
-    if (!(await disk.list(parent)).includes(path.slice(path.lastIndexOf("/") + 1))) made.push(parent);
-  }
-  for (const name of ["journal", "packs", "layers", "chronicles", "manifest"]) await disk.mkdir(`${dir}/${name}`);
-  for (const path of [dir, parentOf(dir), ...made]) await disk.syncDir(path);
-}
-
-/** A vault without any manifest is a new one. One that has lost them must not be taken for that: what no manifest names is removed. */
-async function assertEmpty(disk: Disk, dir: string): Promise<void> {
-  for (const name of ["packs", "layers", "chronicles"]) {
-    if ((await disk.list(`${dir}/${name}`)).length === 0) continue;
-    throw new SternwayError(
-      "corrupt",
-      `the vault in ${dir} has ${name} and no manifest: restore its manifests from a copy`,
-    );
-  }
-  // Nor one that was never sealed: its writer's first manifest was durable before its first group (law 7).
-  for (const name of await disk.list(`${dir}/journal`)) {
-    const file = await disk.open(`${dir}/journal/${name}`, "read");
-    try {
-      if ((await claimedSequenceOf(file)) === 0) continue;
-    } finally {
-      await file.close();
-    }
-    throw new SternwayError(
-      "corrupt",
-      `the vault in ${dir} has a journal and no manifest: restore its manifests from a copy`,
-    );
-  }
-}
-
-/** The folder above; `/` and `.` are their own. */
-function parentOf(path: string): string {
-  const at = path.lastIndexOf("/");
-  return at > 0 ? path.slice(0, at) : at === 0 ? "/" : ".";
 }
 
 function firstManifest(vault: string): Manifest {
@@ -208,21 +94,6 @@ function firstManifest(vault: string): Manifest {
   };
 }
 
-/** One recovered journal file as it is replayed. */
-interface ReplayedFile {
-  file: RecoveredFile;
-  memtable: Memtable;
-  payloadOffsets: number[];
-  /** Where its last recovered group ends. */
-  sizeBytes: number;
-  /** What opens its groups' pages, in an encrypted vault. */
-  seals: ScannedGroup["seal"][];
-  lastLsn: number;
-  wall: number;
-  lastGroupSequence: number;
-  lastGroupChecksum: bigint;
-}
-
 class Opening {
   private readonly options: VaultOptions;
   private readonly identity: VaultIdentity;
@@ -231,15 +102,10 @@ class Opening {
   private readonly registry: Registry;
   private readonly sealedRegistry: Registry;
   private readonly live = new ChronicleBuilder();
-  private readonly replayed = new Map<number, ReplayedFile>();
-  private readonly marks: { lsn: number; event: ReturnType<typeof decodeEvent> }[] = [];
+  private readonly replay: Replay;
   private readonly active: { memtable: Memtable | undefined } = { memtable: undefined };
   private sealTimer: Timer | undefined;
   private runner: SealerRunner | undefined;
-  private lastLsn: number;
-  private lastWall: number;
-  /** Of the groups that were recovered. */
-  private lastEpoch = 0;
 
   constructor(options: VaultOptions, identity: VaultIdentity, loaded: LoadedManifest) {
     this.options = options;
@@ -248,8 +114,7 @@ class Opening {
     this.manifest = loaded.manifest;
     this.registry = new Registry(loaded.manifest.registry);
     this.sealedRegistry = new Registry(loaded.manifest.registry);
-    this.lastLsn = loaded.manifest.sealed.lsn;
-    this.lastWall = loaded.manifest.sealed.wall;
+    this.replay = new Replay(loaded.manifest, this.registry, this.live);
   }
 
   async run(): Promise<Vault> {
@@ -265,7 +130,9 @@ class Opening {
     const names = await SlotPool.list(slotOptions);
     const recovered = await this.recover(names);
     const damage =
-      this.loaded.damage ?? (recovered.damage && describeDamage(recovered.damage)) ?? this.newerWriter(recovered);
+      this.loaded.damage ??
+      (recovered.damage && describeDamage(recovered.damage)) ??
+      this.replay.newerWriter(recovered);
     const reason = damage ?? (isReadOnly ? (this.options.readOnlyReason ?? "it was opened for reading") : undefined);
     if (reason === undefined) {
       await SlotPool.find(slotOptions);
@@ -297,74 +164,8 @@ class Opening {
         sealedGroupChecksum: BigInt(`0x${sealed.groupChecksum}`),
         cleanGroupSequence: clean?.groupSequence,
       },
-      (group, file, ordinal) => this.replay(group, file, ordinal),
+      (group, file, ordinal) => this.replay.add(group, file, ordinal),
     );
-  }
-
-  /** An epoch is durable in a manifest before its writer writes (law 7): a group of a later one tells of manifests that were taken away. */
-  private newerWriter({ lastGroupSequence }: Recovered): string | undefined {
-    if (this.lastEpoch <= this.manifest.epoch) return undefined;
-    return `the journal was written up to group ${lastGroupSequence} in epoch ${this.lastEpoch}, but the newest manifest is of epoch ${this.manifest.epoch}: newer ones are missing`;
-  }
-
-  private replay(group: ScannedGroup, file: RecoveredFile, ordinal: number): void {
-    let state = this.replayed.get(file.fileSequence);
-    if (!state) {
-      state = {
-        file,
-        memtable: new Memtable(file.fileSequence),
-        payloadOffsets: [],
-        sizeBytes: 0,
-        seals: [],
-        lastLsn: this.lastLsn,
-        wall: this.lastWall,
-        lastGroupSequence: 0,
-        lastGroupChecksum: 0n,
-      };
-      this.replayed.set(file.fileSequence, state);
-    }
-    const { header } = group;
-    this.lastEpoch = Math.max(this.lastEpoch, header.epoch);
-    state.payloadOffsets[ordinal] = group.offset + header.headerBytes;
-    state.sizeBytes = group.offset + header.headerBytes + group.payload.length;
-    state.seals[ordinal] = group.seal;
-    for (const entry of group.entries) {
-      this.live.add(entry);
-      switch (entry.kind) {
-        case "write":
-          for (let i = 0; i < entry.count; i++) {
-            const location = ordinal * LOCATION_GROUP + entry.page + i;
-            state.memtable.addBlock(
-              entry.strand,
-              entry.firstBlock + i,
-              entry.lsn,
-              location,
-              group.print(entry.page + i),
-            );
-          }
-          break;
-        case "zero":
-        case "trim":
-          state.memtable.addCleared(entry.strand, entry.firstBlock, entry.count, entry.lsn, entry.kind === "trim");
-          break;
-        case "mark": {
-          const start = entry.page * PAGE_SIZE;
-          const event = decodeEvent(group.payload.subarray(start, start + entry.byteCount));
-          this.registry.apply(entry.lsn, event);
-          this.marks.push({ lsn: entry.lsn, event });
-          break;
-        }
-        case "flush":
-          break;
-      }
-    }
-    this.live.closeGroup(header.wall);
-    this.lastLsn = header.firstLsn + header.lsnCount - 1;
-    this.lastWall = header.wall;
-    state.lastLsn = this.lastLsn;
-    state.wall = header.wall;
-    state.lastGroupSequence = header.groupSequence;
-    state.lastGroupChecksum = header.checksum;
   }
 
   private async assemble(pool: SlotPool, recovered: Recovered, readOnlyReason: string | undefined): Promise<Vault> {
@@ -393,7 +194,7 @@ class Opening {
       plantTrustFingerprints: options.plant?.trustFingerprints ?? false,
       ...(options.plant?.fingerprintBits === undefined ? {} : { fingerprintBits: options.plant.fingerprintBits }),
     }));
-    const memtables = [...this.replayed.values()].map((state) => state.memtable).reverse();
+    const memtables = [...this.replay.files.values()].map((state) => state.memtable).reverse();
     const sealing: Sealing = new Sealing(
       {
         disk,
@@ -423,7 +224,7 @@ class Opening {
       this.loaded.sha256,
       memtables,
     );
-    for (const mark of this.marks) sealing.addMark(lsn(mark.lsn), mark.event);
+    for (const mark of this.replay.marks) sealing.addMark(lsn(mark.lsn), mark.event);
     const packs = new PackStore({
       disk,
       dir,
@@ -447,7 +248,7 @@ class Opening {
     const epoch = manifest.epoch + 1;
     const isExact = manifest.clean !== undefined || manifest.number === 0;
     const nextLsn =
-      Math.max(this.lastLsn + 1, manifest.firstLsn) +
+      Math.max(this.replay.lastLsn + 1, manifest.firstLsn) +
       (options.takesOver === true ? LSN_GAP_TAKEN_OVER : isExact ? 0 : LSN_GAP);
     if (readOnlyReason === undefined) {
       // The new epoch is durable before this writer writes anything (law 7), and so is where its LSNs begin.
@@ -472,17 +273,17 @@ class Opening {
       },
       pool,
       recovered,
-      lsn(readOnlyReason === undefined ? nextLsn : this.lastLsn + 1),
-      micros(this.lastWall),
+      lsn(readOnlyReason === undefined ? nextLsn : this.replay.lastLsn + 1),
+      micros(this.replay.lastWall),
     );
     late.journal = journal;
-    for (const state of this.replayed.values()) {
+    for (const state of this.replay.files.values()) {
       const slot = pool.byName(state.file.slot)!;
       const durable = { sizeBytes: state.sizeBytes, lastLsn: lsn(state.lastLsn) };
       journal.adopt(slot, state.file.fileSequence, state.payloadOffsets, state.seals, durable);
     }
     if (readOnlyReason === undefined) {
-      for (const state of this.replayed.values()) {
+      for (const state of this.replay.files.values()) {
         sealing.enqueue({
           slot: state.file.slot,
           fileSequence: state.file.fileSequence,
@@ -513,7 +314,7 @@ class Opening {
       packs,
       collector,
       pressure,
-      recoveredLsn: lsn(this.lastLsn),
+      recoveredLsn: lsn(this.replay.lastLsn),
       writeBlocksMax: Math.min(WRITE_BLOCKS_MAX, options.groupPages ?? GROUP_PAGES_MAX),
       readOnlyReason,
       journalDamage: recovered.damage,

@@ -25,7 +25,7 @@ import {
 
 const MIB = 2 ** 20;
 const SIZE_MIB = 32;
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 300_000;
 const EXIT = { conflict: 4, denied: 7, fenced: 8 };
 /** Manifests, identity and a tail of a few MiB are read; no pack is. */
 const OPEN_MS_MAX = 5000;

@@ -32,7 +32,7 @@ import {
 import { TIER_MOUNT_TOOLS, TierMount } from "../support/tier-mount.ts";
 
 const MIB = 2 ** 20;
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 300_000;
 const EXIT_DAMAGE = 6;
 
 const folder = scratchFolder();

@@ -21,4 +21,4 @@ test("the runs go through all that they are about", async () => {
     // Without faults nothing is refused, and rot may be repaired before anybody meets it.
     if (what !== "refused" && what !== "rotten") expect(count, what).toBeGreaterThan(0);
   }
-}, 60_000);
+}, 300_000);

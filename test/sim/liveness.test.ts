@@ -44,7 +44,7 @@ test("liveness is what a full scan of all layers finds", async () => {
       { stepsMax: 4_000_000 },
     );
   }
-}, 60_000);
+}, 300_000);
 
 /** The vault's own reader, which stays open. */
 function unclosed<Reader extends { close(): Promise<void> }>(reader: Reader): Reader {

@@ -48,12 +48,12 @@ describe("the crash runs find", () => {
       // Found by what the vault did wrong, not by an accident of the test.
       expect(found?.message).not.toMatch(/TypeError|assertion failed|deadlock/);
     },
-    120_000,
+    300_000,
   );
 });
 
 describe("law 4", () => {
   test("with fingerprints of four bits, where strangers meet all the time, comparing keeps every block right", async () => {
     for (let seed = 1; seed <= 10; seed++) await crashRun(seed, { vault: { plant: { fingerprintBits: 4 } } });
-  }, 120_000);
+  }, 300_000);
 });

@@ -42,6 +42,8 @@ export interface OpenReplicated {
   host?: string;
   vault?: Partial<VaultOptions>;
   tell?: (event: ReplicationEvent) => void;
+  /** Default 0. */
+  graceMs?: number;
 }
 
 const settingsOf = (place: SimulatedPlace, mode: TierSettings["mode"]): TierSettings => ({
@@ -60,6 +62,7 @@ export async function openReplicated({
   host = "one",
   vault,
   tell,
+  graceMs = 0,
 }: OpenReplicated): Promise<ReplicatedBed> {
   const replication = await Replication.open({
     disk,
@@ -77,7 +80,7 @@ export async function openReplicated({
         ),
       ),
     tierPauses: PAUSES,
-    graceMs: 0,
+    graceMs,
   });
   const { readOnlyReason } = replication;
   const bed = await openBed(sim, disk, {

@@ -176,7 +176,10 @@ export class DirectoryStore implements ObjectStore {
   async connect(identity: string, signal?: AbortSignal): Promise<void> {
     const found = await this.identify(signal);
     if (found !== identity) {
-      const what = found === undefined ? "holds no tier; is it mounted?" : `holds another vault's tier (${found})`;
+      const what =
+        found === undefined
+          ? "holds no tier; is it mounted?"
+          : `holds another vault's tier (${JSON.stringify(found.slice(0, 64))})`;
       throw new SternwayError("invalid", `${this.dir} ${what}`, { path: this.dir });
     }
     // What was there may have been another mount.

@@ -173,7 +173,8 @@ export class S3Store implements ObjectStore {
   async connect(identity: string, signal?: AbortSignal): Promise<void> {
     const found = await this.identify(signal);
     if (found !== identity) {
-      const what = found === undefined ? "holds no tier" : `holds another vault's tier (${found})`;
+      const what =
+        found === undefined ? "holds no tier" : `holds another vault's tier (${JSON.stringify(found.slice(0, 64))})`;
       throw new SternwayError("invalid", `${this.url} ${what}`);
     }
     if (this.isCleared) return;
@@ -207,7 +208,10 @@ export class S3Store implements ObjectStore {
         `${this.url} cannot be a tier: it sends whole objects where ranges were asked for`,
       );
     }
-    await this.put(IDENTITY_OBJECT, bytesSource(new TextEncoder().encode(identity)), { ifAbsent: true, signal });
+    const source = bytesSource(new TextEncoder().encode(identity));
+    await this.put(IDENTITY_OBJECT, source, { ifAbsent: true, signal }).catch((error: unknown) => {
+      throw this.lockExplained(error);
+    });
     if (this.options.objectLockDays !== undefined) await this.proveLock(signal);
   }
 
@@ -299,6 +303,13 @@ export class S3Store implements ObjectStore {
     }
     await this.remove(COMPLETION_PROBE, signal);
     return this.completesIfAbsent;
+  }
+
+  /** The probes before, which ask for no lock, were taken. */
+  private lockExplained(error: unknown): unknown {
+    if (this.options.objectLockDays === undefined || !isSternwayError(error, "invalid")) return error;
+    const why = `the endpoint refuses locked objects there: use a bucket that was made with object lock`;
+    return new SternwayError("invalid", `${error.message}; ${why}`, error.facts, { cause: error });
   }
 
   /** @throws invalid: the endpoint took the lock's headers and did nothing about them */

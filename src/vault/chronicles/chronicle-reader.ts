@@ -5,6 +5,7 @@
 import { assert } from "../../base/assert.ts";
 import type { Disk } from "../../base/disk.ts";
 import { isSternwayError, type SternwayError } from "../../base/errors.ts";
+import type { Turn } from "../../base/turns.ts";
 import type { VaultCipher } from "../../security/cipher.ts";
 import {
   CHRONICLE_RECORD_SIZE,
@@ -285,9 +286,10 @@ export class ChronicleReader {
   /**
    * Adds this chronicle's rows to the intervals of a timeline. A page is decoded only where an edge or an end of the LSN range cuts it.
    * @param into - one tally per interval; several chronicles may be added up in it
+   * @param turn - ends after a page when it is over: pages lie in memory as a rule, and a long history has hundreds
    * @throws corrupt
    */
-  async tally(query: TallyQuery, into: readonly ChronicleTally[]): Promise<void> {
+  async tally(query: TallyQuery, into: readonly ChronicleTally[], turn?: Turn): Promise<void> {
     const { strand, edges, afterLsn = -1, throughLsn = Infinity } = query;
     assert(edges.length >= 2 && into.length === edges.length - 1, "one tally per interval");
     const from = edges[0]!;
@@ -300,6 +302,7 @@ export class ChronicleReader {
         add(into[interval]!, total);
         continue;
       }
+      if (turn?.isOver === true) await turn.next();
       addRows(await this.#load(info.page), query, into);
     }
   }

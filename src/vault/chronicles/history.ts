@@ -2,11 +2,15 @@
  * What happened when: sealed chronicles, and behind them the rows of what is not sealed yet.
  */
 import { isSternwayError } from "../../base/errors.ts";
+import type { Turn } from "../../base/turns.ts";
 import type { ChronicleBuilder } from "./chronicle-builder.ts";
 import type { ChronicleRow } from "./chronicle-format.ts";
 import { emptyTally, type ChronicleTally } from "./chronicle-reader.ts";
 import type { ChronicleRecord } from "../manifest.ts";
 import type { ChronicleSet } from "../open-set.ts";
+
+/** So many take some 20 µs: between them it is looked whether the turn is over. */
+const LIVE_ROWS_PER_LOOK = 1_024;
 
 export interface FlushPoint {
   lsn: number;
@@ -86,25 +90,37 @@ export class History {
     }
   }
 
-  /** Sums of some strands' spans over intervals. @param edges - ascending; interval i is `[edges[i], edges[i + 1])` */
-  tally(spans: readonly StrandSpan[], edges: readonly number[], now: number): Promise<ChronicleTally[]> {
-    return this.pinned(() => this.sum(spans, edges, now));
+  /**
+   * Sums of some strands' spans over intervals.
+   * @param edges - ascending; interval i is `[edges[i], edges[i + 1])`
+   * @param turn - ends between two pages when it is over; without it all is done in one
+   */
+  tally(spans: readonly StrandSpan[], edges: readonly number[], now: number, turn?: Turn): Promise<ChronicleTally[]> {
+    return this.pinned(() => this.sum(spans, edges, now, turn));
   }
 
-  private async sum(spans: readonly StrandSpan[], edges: readonly number[], now: number): Promise<ChronicleTally[]> {
+  private async sum(
+    spans: readonly StrandSpan[],
+    edges: readonly number[],
+    now: number,
+    turn: Turn | undefined,
+  ): Promise<ChronicleTally[]> {
     const tallies = edges.slice(1).map(emptyTally);
     // Taken together: what is sealed meanwhile would else be missed, or counted twice.
-    const liveRows = [...this.liveRows(now)];
+    const liveRows = this.liveRows(edges[0]!, edges.at(-1)!, now);
     for (const record of this.sealed) {
       if (record.lastTime < edges[0]! || record.firstTime >= edges.at(-1)!) continue;
       const reader = await this.set.open(record);
-      for (const span of spans) await reader.tally({ ...span, edges }, tallies);
+      for (const span of spans) await reader.tally({ ...span, edges }, tallies, turn);
     }
-    for (const row of liveRows) {
-      const isWanted = spans.some(
-        (span) => span.strand === row.strand && row.firstLsn > span.afterLsn && row.firstLsn <= span.throughLsn,
-      );
-      const tally = isWanted ? tallies[intervalOf(edges, row.time)] : undefined;
+    let interval = -1;
+    for (const [i, row] of liveRows.entries()) {
+      if (turn && i % LIVE_ROWS_PER_LOOK === 0 && turn.isOver) await turn.next();
+      if (!isWithin(spans, row)) continue;
+      // Times rise from row to row, and most rows lie in the interval of the one before.
+      const isSame = interval >= 0 && row.time >= edges[interval]! && row.time < edges[interval + 1]!;
+      if (!isSame) interval = intervalOf(edges, row.time);
+      const tally = tallies[interval];
       if (!tally) continue;
       tally.writes += row.writes;
       tally.writtenBytes += row.writtenBytes;
@@ -205,10 +221,31 @@ export class History {
     }
   }
 
-  private *liveRows(now: number): Generator<ChronicleRow, void, undefined> {
-    yield* this.live.rows;
-    for (const row of this.live.openRows) yield { ...row, time: now };
+  /** Those with a time in `[from, to)`. Under synced writes there are tens of thousands, and who looks at last week wants none of them. */
+  private liveRows(from: number, to: number, now: number): ChronicleRow[] {
+    const { rows, openRows } = this.live;
+    const found = rows.slice(firstAt(rows, from), firstAt(rows, to));
+    if (now >= from && now < to) for (const row of openRows) found.push({ ...row, time: now });
+    return found;
   }
+}
+
+/** The index of the first row at or after a time. Times never fall from row to row. */
+function firstAt(rows: readonly ChronicleRow[], time: number): number {
+  let low = 0;
+  let high = rows.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (rows[middle]!.time < time) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function isWithin(spans: readonly StrandSpan[], { strand, firstLsn }: ChronicleRow): boolean {
+  for (const span of spans)
+    if (span.strand === strand && firstLsn > span.afterLsn && firstLsn <= span.throughLsn) return true;
+  return false;
 }
 
 /** A chronicle that is damaged or missing. */

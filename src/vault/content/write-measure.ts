@@ -2,6 +2,7 @@
  * What the writes of one stretch were like, by strand and in slices of some seconds: the sums that the signals go by. It is counted when the stretch is
  * sealed, from what sealing found out anyway, so it costs a pass over the entries and reads no block.
  */
+import { NO_WRITES, type WriteCounts } from "../../base/write-counts.ts";
 import type { ChronicleRow } from "../chronicles/chronicle.ts";
 import { LEVEL_SHIFT, TARGET_ZERO } from "../map.ts";
 import type { Stretch, StretchRun } from "../sealing/stretch.ts";
@@ -10,8 +11,8 @@ import { CONTENT_DENSE, CONTENT_NONE, CONTENT_PLAIN, CONTENT_UNKNOWN, type Conte
 /** How long a slice lasts at the most, unless one group took longer. */
 const SLICE_MICROS = 5e6;
 
-/** The writes of one strand in some seconds. Counts are blocks. */
-export interface WriteSlice {
+/** The writes of one strand in some seconds. */
+export interface WriteSlice extends WriteCounts {
   /** Wall times of its first and last group, microseconds. */
   from: number;
   to: number;
@@ -19,31 +20,10 @@ export interface WriteSlice {
   lastLsn: number;
   /** The last flush of the strand in it; 0: none. */
   flushLsn: number;
-  /** Written, zeroes included. */
-  blocks: number;
-  zero: number;
-  /** Stored already, or twice in the stretch. */
-  duplicate: number;
-  /** Stored anew; raw bytes are 4,096 times this. */
-  fresh: number;
-  /** What the new ones take, compressed. */
-  storedBytes: number;
-  /** New ones that look random. */
-  dense: number;
-  /** Over data that was there: new or duplicate, not zeroes. */
-  rewrites: number;
-  /** Of those, over data that compressed … */
-  overPlain: number;
-  /** … and new ones of them that look random: what encrypting in place does, and little else. */
-  turned: number;
-  /** LSN of the first of those; 0: none. */
+  /** LSN of the first of the turned ones; 0: none. */
   turnedLsn: number;
   /** The last flush of the strand in this stretch before that; 0: none. */
   flushBefore: number;
-  /** Over what is not known. */
-  unknown: number;
-  /** Trimmed or zeroed without data. */
-  cleared: number;
 }
 
 export interface StrandWrites {
@@ -231,17 +211,7 @@ const EMPTY: WriteSlice = {
   firstLsn: 0,
   lastLsn: 0,
   flushLsn: 0,
-  blocks: 0,
-  zero: 0,
-  duplicate: 0,
-  fresh: 0,
-  storedBytes: 0,
-  dense: 0,
-  rewrites: 0,
-  overPlain: 0,
-  turned: 0,
+  ...NO_WRITES,
   turnedLsn: 0,
   flushBefore: 0,
-  unknown: 0,
-  cleared: 0,
 };

@@ -46,6 +46,7 @@ test("sternway tier adds with a name of its own choice, lists, syncs, verifies a
   ]);
   expect((await fixture.run("tier", "list")).out).toMatch(/^s3 +continuous +offline +12\.3 s +1 GiB .*no route$/m);
   expect((await fixture.run("tier", "sync", "default")).out).toBe("every tier has everything up to LSN 7\n");
+  expect((await fixture.run("tier", "sync", "default", "s3")).out).toBe("tier s3 has everything up to LSN 7\n");
   const verified = await fixture.run("tier", "verify", "default", "s3", "--repair");
   expect(verified).toMatchObject({ code: 0 });
   expect(verified.out).toContain("it is missing; put anew");
@@ -65,8 +66,13 @@ test("sternway tier ends with the exit code of what it met", async () => {
     },
   };
   await using fixture = await openCliFixture({ tiers });
-  expect(await fixture.run("tier", "sync", "default")).toMatchObject({ code: 8 });
-  expect(await fixture.run("tier", "verify", "default", "s3")).toMatchObject({ code: 6 });
+  const fenced = await fixture.run("tier", "sync", "default");
+  expect(fenced).toMatchObject({ code: 8 });
+  expect(fenced.err).not.toContain("Stop this appliance");
+  const left = await fixture.run("tier", "verify", "default", "s3");
+  expect(left).toMatchObject({ code: 6 });
+  expect(left.err).toContain("--repair puts anew");
+  expect((await fixture.run("tier", "verify", "default", "s3", "--repair")).err).not.toContain("--repair puts");
   expect(await fixture.run("tier", "add", "default", "file:///x", "--mode", "often")).toMatchObject({ code: 2 });
   expect(await fixture.run("tier", "add", "default", "file:///x", "--rpo", "0")).toMatchObject({ code: 2 });
 });
@@ -97,4 +103,21 @@ test("sternway vault open, take-over and refresh pass on what they were given", 
   ]);
   expect((await fixture.run("vault", "take-over", "web")).out).toContain("vault web is writable");
   expect((await fixture.run("vault", "refresh", "web")).out).toContain("vault web holds history");
+});
+
+test("sternway vault open --follow takes a time or off, and nothing else", async () => {
+  const asked: (number | undefined)[] = [];
+  const tiers = {
+    ...fakeTiers,
+    open: async (request: OpenVault) => {
+      asked.push(request.followSeconds);
+      return await fakeTiers.open(request);
+    },
+  };
+  await using fixture = await openCliFixture({ tiers });
+  const open = (...words: string[]) => fixture.run("vault", "open", "file:///mnt/usb", ...words);
+  for (const words of [[], ["--follow", "5m"], ["--follow", "off"]])
+    expect(await open(...words)).toMatchObject({ code: 0 });
+  expect(asked).toEqual([undefined, 300, 0]);
+  for (const words of ["often", "0s", "500ms", "-1"]) expect(await open("--follow", words)).toMatchObject({ code: 2 });
 });

@@ -8,6 +8,7 @@ import { micros } from "../../../../src/base/units.ts";
 import { ShareStore } from "../../../../src/tiers/share/share-store.ts";
 import { bytesSource, type ObjectSource } from "../../../../src/tiers/store.ts";
 import { eventually } from "../../../support/fuse-mount.ts";
+import { RunningClock } from "../../../support/running-clock.ts";
 import { processesOn, runWithStore } from "../../../support/share-processes.ts";
 import { expectKind, expectSame, failure, listed, noise, numbered } from "../../../support/store-expectations.ts";
 
@@ -72,6 +73,13 @@ class SteppedClock implements Clock {
       timer.fire();
     }
   }
+}
+
+/** Closing waits two seconds for a process to end, which a busy machine may not give it: twenty on this one. */
+function patientClock(): Clock {
+  const clock = new RunningClock();
+  clock.pace = 0.1;
+  return clock;
 }
 
 function only(pids: number[]): number {
@@ -213,7 +221,7 @@ describe("ShareStore", () => {
   });
 
   test("signals to the whole group do not end its process before its parent does", async () => {
-    const { store, dir } = await connected();
+    const { store, dir } = await connected({ clock: patientClock() });
     const pid = only(processesOn(dir));
     process.kill(pid, "SIGTERM");
     process.kill(pid, "SIGINT");
@@ -242,7 +250,7 @@ describe("ShareStore", () => {
   test("connections leave no descriptors behind", async () => {
     const dir = newDir();
     const round = async (): Promise<void> => {
-      const store = new ShareStore({ dir, clock: systemClock });
+      const store = new ShareStore({ dir, clock: patientClock() });
       await store.attach("v");
       process.kill(only(processesOn(dir)), "SIGKILL");
       await eventually("it is gone", () => processesOn(dir).length === 0);

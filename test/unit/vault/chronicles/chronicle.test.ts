@@ -3,6 +3,7 @@ import { AssertionError } from "../../../../src/base/assert.ts";
 import { isSternwayError, SternwayError } from "../../../../src/base/errors.ts";
 import { xxh64 } from "../../../../src/base/hash.ts";
 import { seededRandom, type Random } from "../../../../src/base/random.ts";
+import { SHORT_TURN_MICROS, Turn } from "../../../../src/base/turns.ts";
 import { concatChronicles, writeChronicle } from "../../../../src/vault/chronicles/chronicle.ts";
 import type { ChronicleMeta, ChroniclePage, ChronicleRow } from "../../../../src/vault/chronicles/chronicle-format.ts";
 import {
@@ -285,6 +286,20 @@ describe("questions to a chronicle", () => {
     const middle = rows[6_000]!.time;
     await fresh.tally({ strand: 1, edges: [START, middle, rows.at(-1)!.time + 1] }, [emptyTally(), emptyTally()]);
     expect(disk.reads).toBe(1);
+  });
+
+  test("tally() ends a turn that is over before each page that it takes apart, and sums up the same", async () => {
+    const chronicle = await reader;
+    const end = rows.at(-1)!.time + 1;
+    const edges = [START, ...rows.filter((_, i) => i % 500 === 499).map((row) => row.time), end];
+    const [atOnce, inTurns] = [edges.slice(1).map(emptyTally), edges.slice(1).map(emptyTally)];
+    await chronicle.tally({ strand: 1, edges }, atOnce);
+    let now = 0;
+    let pauses = 0;
+    const clock = { monotonic: () => (now += SHORT_TURN_MICROS), sleep: async () => void pauses++ };
+    await chronicle.tally({ strand: 1, edges }, inTurns, new Turn(clock, SHORT_TURN_MICROS));
+    expect(inTurns).toEqual(atOnce);
+    expect(pauses).toBe(chronicle.pages().length);
   });
 
   test("a page with more strands than totals are kept for is decoded instead", async () => {

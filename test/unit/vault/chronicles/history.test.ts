@@ -1,5 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { BLOCK_SIZE, lsn } from "../../../../src/base/units.ts";
+import { SHORT_TURN_MICROS, Turn } from "../../../../src/base/turns.ts";
+import type { ChronicleBuilder } from "../../../../src/vault/chronicles/chronicle-builder.ts";
+import { emptyTally } from "../../../../src/vault/chronicles/chronicle-reader.ts";
+import { History } from "../../../../src/vault/chronicles/history.ts";
+import type { ChronicleSet } from "../../../../src/vault/open-set.ts";
 import type { Bed } from "../../../support/vault-bed.ts";
 import { all, blockOf, inWorld } from "../../../support/world.ts";
 
@@ -43,6 +48,59 @@ describe("History", () => {
       expect(await history.lsnAt(written[0]!.time - 60e6)).toBeUndefined();
       expect(await history.timeAt(0, sim.clock.wall())).toBeUndefined();
     }));
+
+  test("tally() counts sealed, live and open rows in the intervals that hold their times, in turns as at once", () =>
+    inWorld(4, async ({ open, sim }) => {
+      const bed = await open();
+      const written = await fill(bed, (ms) => sim.clock.sleep(ms), 7);
+      const { history } = bed.vault;
+      const device = await bed.volumes.openLive("a");
+      await device.write(0, blockOf(99), false);
+      const now = sim.clock.wall();
+      const starts = written.map((each) => each.time - 500_000);
+      const strand = bed.vault.registry.find("a")!.strands[0]!.strand;
+      const span = { strand, afterLsn: 0, throughLsn: Number.MAX_SAFE_INTEGER };
+      const everything = await history.tally([span], [...starts, now, now + 1], now);
+      // The last write has no group yet, and no flush.
+      expect(everything.map((tally) => tally.writes)).toEqual(Array(25).fill(1));
+      expect(everything.map((tally) => tally.flushPoints)).toEqual([...Array<number>(24).fill(1), 0]);
+      let pauses = 0;
+      let at = 0;
+      const clock = { monotonic: () => (at += 300), sleep: async () => void pauses++ };
+      for (let start = 0; start < 24; start++) {
+        for (const end of [start + 1, start + 9, 24].filter((each) => each <= 24)) {
+          const edges = [...starts.slice(start, end), starts[end] ?? now];
+          const expected = everything.slice(start, end);
+          expect(await history.tally([span], edges, now)).toEqual(expected);
+          expect(await history.tally([span], edges, now, new Turn(clock, SHORT_TURN_MICROS))).toEqual(expected);
+        }
+      }
+      expect(pauses).toBeGreaterThan(0);
+      expect((await history.tally([span], [now + 1e9, now + 2e9], now))[0]).toEqual(emptyTally());
+      await device.flush();
+      await device.close();
+    }));
+
+  test("tally() looks at no live row of other times", async () => {
+    const looked = new Set<number>();
+    const rows = Array.from({ length: 4_096 }, (_, i) => ({
+      ...{ firstLsn: i + 1, lastLsn: i + 1, time: i * 10, writes: 1, writtenBytes: 1, flushLsn: 0, clearedBytes: 0 },
+      get strand() {
+        looked.add(i);
+        return 1;
+      },
+    }));
+    const history = new History({} as ChronicleSet, { rows, openRows: [] } as unknown as ChronicleBuilder);
+    const span = { strand: 1, afterLsn: 0, throughLsn: Number.MAX_SAFE_INTEGER };
+    const [tally] = await history.tally([span], [1_001, 1_031], 99_999);
+    expect(tally).toEqual({ writes: 3, writtenBytes: 3, clearedBytes: 0, flushPoints: 0, lastLsn: 104 });
+    expect([...looked]).toEqual([101, 102, 103]);
+    // A time that is an edge belongs to the interval that begins there.
+    looked.clear();
+    const tallies = await history.tally([span], [1_000, 1_020, 1_030], 99_999);
+    expect(tallies.map((each) => each.lastLsn)).toEqual([102, 103]);
+    expect([...looked]).toEqual([100, 101, 102]);
+  });
 
   test("dates what is not yet in a group with now", () =>
     inWorld(2, async ({ open, sim }) => {
