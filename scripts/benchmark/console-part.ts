@@ -2,6 +2,9 @@
  * Part "console": what people who look at the console cost those who write. One daemon, whose disk has some history; the same load without anybody, and while several consoles ask for what
  * their pages show and one of them zooms through the timeline without pause. The column `sternway watched` stands where the other parts have peers: above 1 it is slower.
  * The browsers themselves are left out: they run on other machines.
+ *
+ * Whoever asks here runs on the same processors, though, and takes the answers apart. So the column `neighbour watched` has the same consoles look at another daemon with the same history: what that
+ * costs is the machine's, and only what `sternway watched` costs above it comes from answering consoles where disks are answered.
  */
 import { join } from "node:path";
 import { createClient, type Client } from "../../src/contract/client.ts";
@@ -11,6 +14,7 @@ import type { Bench } from "./main.ts";
 import { runCommand, settle } from "./process.ts";
 
 const WATCHED = "sternway watched";
+const NEIGHBOUR = "neighbour watched";
 const CONSOLES = 3;
 /** How often an open page asks anew. */
 const POLL_MS = 5_000;
@@ -79,10 +83,29 @@ class Watching {
 
 export async function runConsolePart(bench: Bench): Promise<void> {
   const sizeBytes = bench.quick ? 2 ** 28 : 2 ** 30;
-  const server = await startSternway(join(bench.folder, "console"));
+  const server = await startWithHistory(bench, "console", sizeBytes);
+  try {
+    const neighbour = await startWithHistory(bench, "neighbour", sizeBytes);
+    try {
+      const watched: Record<string, BlockServer> = { [WATCHED]: server, [NEIGHBOUR]: neighbour };
+      for (let round = 0; round < bench.rounds; round++) {
+        for (const work of workloads(bench)) {
+          for (const contender of bench.turned(["sternway", WATCHED, NEIGHBOUR], round))
+            await measure(bench, { ...server, contender }, watched[contender], work, sizeBytes, round);
+        }
+      }
+    } finally {
+      await neighbour.stop();
+    }
+  } finally {
+    await server.stop();
+  }
+}
+
+async function startWithHistory(bench: Bench, name: string, sizeBytes: number): Promise<BlockServer> {
+  const server = await startSternway(join(bench.folder, name));
   try {
     await runCommand(sternway(server.folder, "volume", "create", server.exportName, String(sizeBytes)));
-    const client = createClient({ socketPath: join(server.folder, "control.sock") });
     const history: Workload = {
       row: "history",
       pattern: "randwrite",
@@ -93,14 +116,10 @@ export async function runConsolePart(bench: Bench): Promise<void> {
     };
     await runFio(server, history, sizeBytes, 7);
     await settle(server.pid);
-    for (let round = 0; round < bench.rounds; round++) {
-      for (const work of workloads(bench)) {
-        for (const contender of bench.turned(["sternway", WATCHED], round))
-          await measure(bench, { ...server, contender }, client, work, sizeBytes, round);
-      }
-    }
-  } finally {
+    return server;
+  } catch (error) {
     await server.stop();
+    throw error;
   }
 }
 
@@ -113,22 +132,26 @@ function workloads(bench: Bench): Workload[] {
   ];
 }
 
+/** @param watched - the one that people look at meanwhile; undefined: none */
 async function measure(
   bench: Bench,
   server: BlockServer,
-  client: Client,
+  watched: BlockServer | undefined,
   work: Workload,
   sizeBytes: number,
   round: number,
 ): Promise<void> {
-  const watching = server.contender === WATCHED ? new Watching(client, server.exportName) : undefined;
+  const watching = watched && new Watching(clientOf(watched), watched.exportName);
   const { answerMs, flushMs } = await runFio(server, work, sizeBytes, round + 1);
   await watching?.end();
   bench.record("console", `${work.row}: answer, p99`, server.contender, "ms", answerMs.p99);
   if (flushMs) bench.record("console", `${work.row}: flush, p99`, server.contender, "ms", flushMs.p99);
   if (watching) {
     const sorted = watching.zoomMs.sort((a, b) => a - b);
-    bench.record("console", `${work.row}: a zoom step meanwhile, median`, WATCHED, "ms", sorted[sorted.length >> 1]!);
+    const median = sorted[sorted.length >> 1]!;
+    bench.record("console", `${work.row}: a zoom step meanwhile, median`, server.contender, "ms", median);
   }
   await settle(server.pid);
 }
+
+const clientOf = (server: BlockServer): Client => createClient({ socketPath: join(server.folder, "control.sock") });

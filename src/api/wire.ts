@@ -1,7 +1,7 @@
 /** The engine's facts in the contract's words. */
-import { formatTime, micros } from "../base/units.ts";
-import type { WireBookmark, WireMoment, WireTimeline, WireVolume } from "../contract/contract.ts";
-import type { Bookmark, ResolvedMoment, Timeline, VolumeInfo } from "../volume/volumes.ts";
+import { formatTime } from "../base/units.ts";
+import type { WireBookmark, WireMoment, WireVolume } from "../contract/contract.ts";
+import type { Bookmark, ResolvedMoment, VolumeInfo } from "../volume/volumes.ts";
 
 export function wireVolume(info: VolumeInfo): WireVolume {
   const { rolledBack, origin, ...rest } = info;
@@ -20,25 +20,4 @@ export function wireMoment(moment: ResolvedMoment): WireMoment {
 
 export function wireBookmark(bookmark: Bookmark): WireBookmark {
   return { ...bookmark, time: formatTime(bookmark.time), createdAt: formatTime(bookmark.createdAt) };
-}
-
-function wireKept({ everyWriteFrom, points }: NonNullable<Timeline["kept"]>): NonNullable<WireTimeline["kept"]> {
-  return {
-    everyWriteFrom: { lsn: everyWriteFrom.lsn, time: formatTime(everyWriteFrom.time) },
-    points: points.map(({ lsn, time, why }) => ({ lsn, time: formatTime(micros(time)), why })),
-  };
-}
-
-export function wireTimeline(timeline: Timeline): WireTimeline {
-  return {
-    from: formatTime(timeline.from),
-    to: formatTime(timeline.to),
-    buckets: timeline.buckets.map((bucket) => ({
-      ...bucket,
-      from: formatTime(bucket.from),
-      to: formatTime(bucket.to),
-    })),
-    marks: timeline.marks.map((mark) => ({ ...mark, time: formatTime(mark.time) })),
-    ...(timeline.kept === undefined ? {} : { kept: wireKept(timeline.kept) }),
-  };
 }

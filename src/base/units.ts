@@ -49,20 +49,28 @@ export function formatSize(bytes: number): string {
 
 const DURATION_UNITS: Record<string, number> = { ms: 1e3, s: 1e6, m: 60e6, h: 3600e6, d: 86_400e6, w: 604_800e6 };
 
-/** Reads `15m`, `2h30m`, `1d`, `250ms` to microseconds. Undefined if it is not a duration. */
+/** Reads `15m`, `2h30m`, `1d`, `250ms` to microseconds. Undefined if it is not a duration, or one of more than 285 years. */
 export function parseDuration(text: string): number | undefined {
   if (!/^(\d+(\.\d+)?(ms|[smhdw]))+$/.test(text)) return undefined;
   let total = 0;
   for (const part of text.matchAll(/(\d+(?:\.\d+)?)(ms|[smhdw])/g)) {
     total += Number(part[1]) * (DURATION_UNITS[part[2] ?? ""] ?? 0);
   }
-  return Math.round(total);
+  return Number.isSafeInteger(Math.round(total)) ? Math.round(total) : undefined;
 }
+
+// The second that was printed last: a timeline prints thousands of times, neighbours mostly of one second, and a date costs many times what the rest does.
+let printedSecond = 0;
+let printedText = "1970-01-01T00:00:00";
 
 /** Prints microseconds since 1970 as RFC 3339 in UTC with microseconds: `2026-11-20T21:31:05.123456Z`. */
 export function formatTime(time: Micros): string {
-  const seconds = new Date(Math.floor(time / 1e6) * 1000).toISOString().slice(0, 19);
-  return `${seconds}.${String(((time % 1e6) + 1e6) % 1e6).padStart(6, "0")}Z`;
+  const second = Math.floor(time / 1e6);
+  if (second !== printedSecond) {
+    printedText = new Date(second * 1000).toISOString().slice(0, 19);
+    printedSecond = second;
+  }
+  return `${printedText}.${String(((time % 1e6) + 1e6) % 1e6).padStart(6, "0")}Z`;
 }
 
 /** Reads RFC 3339 (a zone is required; up to microseconds). Undefined if it is not a time. */

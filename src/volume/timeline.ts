@@ -1,7 +1,9 @@
 /**
  * A volume's timeline: what its strands did, interval by interval, and the marks between.
  */
+import type { Clock } from "../base/clock.ts";
 import { isSternwayError } from "../base/errors.ts";
+import { SHORT_TURN_MICROS, Turn } from "../base/turns.ts";
 import { formatSize, lsn, micros, type Lsn, type Micros } from "../base/units.ts";
 import type { History, StrandSpan } from "../vault/chronicles/history.ts";
 import type { VolumeRecord } from "../vault/registry.ts";
@@ -73,11 +75,11 @@ export async function timelineOf(
   from: number,
   to: number,
   bucketCount: number,
-  now: number,
+  clock: Clock,
 ): Promise<TimelineBucket[]> {
   const count = Math.min(bucketCount, to - from);
   const edges = Array.from({ length: count + 1 }, (_, i) => from + Math.round(((to - from) * i) / count));
-  const tallies = await history.tally(spansOf(record), edges, now);
+  const tallies = await history.tally(spansOf(record), edges, clock.wall(), new Turn(clock, SHORT_TURN_MICROS));
   return tallies.map((tally, i) => ({
     from: micros(edges[i]!),
     to: micros(edges[i + 1]!),

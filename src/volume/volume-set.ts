@@ -273,7 +273,7 @@ class VolumeSet implements Volumes {
         "invalid",
         `the timeline ends (${formatTime(to)}) before it begins (${formatTime(from)})`,
       );
-    const buckets = await timelineOf(this.vault.history, record, from, to, bucketCount, this.now());
+    const buckets = await timelineOf(this.vault.history, record, from, to, bucketCount, this.clock);
     const marks = marksOf(record).filter((mark) => mark.time >= from && mark.time < to);
     if (!record.kept) return { from, to, buckets, marks };
     const { horizon, points } = await this.desk.state(record);

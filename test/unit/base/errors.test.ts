@@ -19,6 +19,15 @@ test("errorText() gives the chain of causes", () => {
   expect(errorText("text")).toBe("text");
 });
 
+test("errorText() says nothing twice, and comes to an end", () => {
+  const system = new Error("ENOENT: no such file");
+  const disk = new SternwayError("not_found", "open /a: ENOENT", {}, { cause: system });
+  const outer = new SternwayError("denied", "/a cannot be read: open /a: ENOENT", {}, { cause: disk });
+  expect(errorText(outer)).toBe("/a cannot be read: open /a: ENOENT: ENOENT: no such file");
+  system.cause = outer;
+  expect(errorText(outer)).toContain("no such file");
+});
+
 test("diskError() maps errno names to kinds and keeps the facts", () => {
   expect(diskError("ENOENT", "open", "/a").kind).toBe("not_found");
   expect(diskError("EEXIST", "create", "/a").kind).toBe("conflict");

@@ -49,7 +49,9 @@ test("parseDuration() reads sums of units and refuses the rest", () => {
   expect(parseDuration("250ms")).toBe(250e3);
   expect(parseDuration("1.5s")).toBe(1.5e6);
   expect(parseDuration("1w1d")).toBe(8 * 86_400e6);
-  for (const text of ["", "15", "m", "-15m", "1y", "1m 2s", "1 m"]) expect(parseDuration(text)).toBeUndefined();
+  expect(parseDuration("100000d")).toBe(100_000 * 86_400e6);
+  for (const text of ["", "15", "m", "-15m", "1y", "1m 2s", "1 m", "999999999999d"])
+    expect(parseDuration(text)).toBeUndefined();
 });
 
 describe("times", () => {
@@ -57,6 +59,14 @@ describe("times", () => {
     expect(formatTime(micros(0))).toBe("1970-01-01T00:00:00.000000Z");
     expect(formatTime(micros(1_795_296_665_123_456))).toBe("2026-11-21T21:31:05.123456Z");
     expect(formatTime(micros(-1))).toBe("1969-12-31T23:59:59.999999Z");
+  });
+
+  test("formatTime() prints each of several times in turn as it prints it alone, also after one that is no date", () => {
+    const times = [0, 1_795_296_665_123_456, 1_795_296_665_999_999, 1_795_296_666_000_000, -1, 1_795_296_665_000_000];
+    const alone = times.map((time) => new Date(Math.floor(time / 1e3)).toISOString().slice(0, -1));
+    expect(times.map((time) => formatTime(micros(time)).slice(0, -4))).toEqual(alone);
+    expect(() => formatTime(Number.MAX_VALUE as ReturnType<typeof micros>)).toThrow(RangeError);
+    expect(formatTime(micros(1_795_296_665_000_000))).toBe("2026-11-21T21:31:05.000000Z");
   });
 
   test("parseTime() reads back what formatTime() prints", () => {
