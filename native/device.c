@@ -1,6 +1,7 @@
 /*
- * What Linux says about files and block devices that the runtime has no call for: where data lies (SEEK_DATA,
- * SEEK_HOLE), how large a device is, and how to clear a range without sending zeroes (BLKZEROOUT, fallocate).
+ * What Linux says about descriptors that the runtime has no call for: where data lies (SEEK_DATA, SEEK_HOLE), how large
+ * a device is, how to clear a range without sending zeroes (BLKZEROOUT, fallocate), and which process connected to a
+ * socket (SO_PEERCRED).
  * An N-API addon: quick calls answer at once, the ones that may take seconds run on the thread pool and give a promise.
  * Descriptors stay the caller's: keep them open until the promise settles.
  *
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <node_api.h>
@@ -30,9 +32,12 @@ static const char *errno_name(int number) {
     case EINTR: return "EINTR";
     case EINVAL: return "EINVAL";
     case EIO: return "EIO";
+    case ENODATA: return "ENODATA";
     case ENODEV: return "ENODEV";
     case ENOSPC: return "ENOSPC";
+    case ENOPROTOOPT: return "ENOPROTOOPT";
     case ENOSYS: return "ENOSYS";
+    case ENOTSOCK: return "ENOTSOCK";
     case ENOTTY: return "ENOTTY";
     case ENXIO: return "ENXIO";
     case EOPNOTSUPP: return "EOPNOTSUPP";
@@ -91,6 +96,31 @@ static napi_value device_size(napi_env env, napi_callback_info info) {
   if (ioctl((int)fd, BLKGETSIZE64, &size) != 0) return throw_errno(env, errno);
   napi_value result;
   napi_create_int64(env, (int64_t)size, &result);
+  return result;
+}
+
+static void set_integer(napi_env env, napi_value object, const char *name, int64_t value) {
+  napi_value number;
+  napi_create_int64(env, value, &number);
+  napi_set_named_property(env, object, name, number);
+}
+
+/*
+ * peerCredentials(fd): {pid, uid, gid} of the process that connected to a unix socket, as they were then. What the
+ * kernel cannot tell (a socket that is no unix socket) comes as uid and gid of all ones, which are nobody's: ENODATA.
+ */
+static napi_value peer_credentials(napi_env env, napi_callback_info info) {
+  int64_t fd;
+  if (!read_integers(env, info, 1, &fd)) return NULL;
+  struct ucred credentials;
+  socklen_t size = sizeof credentials;
+  if (getsockopt((int)fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return throw_errno(env, errno);
+  if (size != sizeof credentials || credentials.uid == (uid_t)-1) return throw_errno(env, ENODATA);
+  napi_value result;
+  napi_create_object(env, &result);
+  set_integer(env, result, "pid", credentials.pid);
+  set_integer(env, result, "uid", credentials.uid);
+  set_integer(env, result, "gid", credentials.gid);
   return result;
 }
 
@@ -177,6 +207,7 @@ NAPI_MODULE_INIT() {
   export_function(env, exports, "seekData", seek_data);
   export_function(env, exports, "seekHole", seek_hole);
   export_function(env, exports, "deviceSize", device_size);
+  export_function(env, exports, "peerCredentials", peer_credentials);
   export_function(env, exports, "zeroDevice", zero_device);
   export_function(env, exports, "punchFile", punch_file);
   return exports;

@@ -1,5 +1,5 @@
 /**
- * Files and block devices of this machine by plain descriptor numbers: what import and restore stand on.
+ * Files and block devices of this machine by plain descriptor numbers: what import and restore stand on; and who connected to a socket.
  *
  * Never FileHandle: the finalizer of a forgotten one closes whatever file has its number by then. Errors are
  * SternwayErrors with `facts.code`, the errno's name. Where data lies, and how to clear a range, comes from the addon
@@ -12,6 +12,8 @@ interface DeviceAddon {
   seekData(fd: number, offset: number): number;
   seekHole(fd: number, offset: number): number;
   deviceSize(fd: number): number;
+  /** Absent: the addon was built from an older source. */
+  peerCredentials?(fd: number): PeerProcess;
   zeroDevice(fd: number, offset: number, length: number): Promise<void>;
   punchFile(fd: number, offset: number, length: number): Promise<void>;
 }
@@ -30,6 +32,28 @@ function loadAddon(): DeviceAddon | undefined {
 
 /** True when holes can be found and ranges cleared without transferring zeroes. */
 export const hasDeviceAddon: boolean = addon !== undefined;
+
+/** The process that connected to a unix socket, as the kernel knew it at that moment. */
+export interface PeerProcess {
+  /** 0: it lives in a name space of processes that this one does not see. It may have ended since, and its number be another's. */
+  pid: number;
+  uid: number;
+  gid: number;
+}
+
+/** True when {@link peerCredentials} can answer. */
+export const knowsPeers: boolean = addon?.peerCredentials !== undefined;
+
+/** Who connected to a unix socket (SO_PEERCRED, unix(7)). @returns undefined: it cannot be told, so it is nobody */
+export function peerCredentials(fd: number): PeerProcess | undefined {
+  try {
+    return addon?.peerCredentials?.(fd);
+  } catch (error) {
+    // The socket is closed already, or is none of this machine's.
+    if (errnoOf(error) !== undefined) return undefined;
+    throw error;
+  }
+}
 
 const ERROR_KINDS: Record<string, ErrorKind> = {
   ENOENT: "not_found",

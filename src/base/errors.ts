@@ -39,9 +39,18 @@ export function isSternwayError(error: unknown, kind?: ErrorKind): error is Ster
   return error instanceof SternwayError && (kind === undefined || error.kind === kind);
 }
 
-/** The text of anything thrown, with its chain of causes. */
+/** Causes of causes that are told. */
+const CAUSES_MAX = 16;
+
+/** The text of anything thrown, with its chain of causes; what a message says of its cause already is not said twice. */
 export function errorText(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const cause = error.cause === undefined ? "" : `: ${errorText(error.cause)}`;
-  return `${error.message}${cause}`;
+  let text = error.message;
+  let { cause } = error;
+  for (let told = 0; cause !== undefined && told < CAUSES_MAX; told++) {
+    const said = cause instanceof Error ? cause.message : errorText(cause);
+    if (!text.includes(said)) text += `: ${said}`;
+    cause = cause instanceof Error ? cause.cause : undefined;
+  }
+  return text;
 }

@@ -1,16 +1,17 @@
-/** `sternway credential list|add|remove`: who may reach a machine's disks through the block door, over the network. */
+/** `sternway credential list|add|remove`: who may reach a machine's disks through the block door, over the network and on the appliance itself. */
 import { closeSync, fsyncSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { systemError } from "../base/descriptor.ts";
 import { SternwayError } from "../base/errors.ts";
-import type { WireMadeCredential } from "../contract/credentials.ts";
-import { examples, invocation, type Context } from "./context.ts";
+import type { WireCredential, WireMadeCredential } from "../contract/credentials.ts";
+import { examples, invocation, type Context, type Invocation } from "./context.ts";
 import { showTime, table } from "./text.ts";
 
 interface AddOptions {
-  out: string;
-  name: string;
+  out?: string;
+  name?: string;
+  user?: string;
   write?: boolean;
   days?: string;
 }
@@ -18,7 +19,7 @@ interface AddOptions {
 export function registerCredential(program: Command, context: Context): void {
   const credential = program
     .command("credential")
-    .description("certificates with which a machine's disks are reached over the network (NBD)");
+    .description("who reaches a machine's disks (NBD): by certificates, or as a user of this system");
 
   examples(
     credential
@@ -32,6 +33,7 @@ export function registerCredential(program: Command, context: Context): void {
           [
             { title: "id", align: "right" },
             { title: "name" },
+            { title: "by" },
             { title: "may" },
             { title: "until" },
             { title: "made by" },
@@ -39,6 +41,7 @@ export function registerCredential(program: Command, context: Context): void {
           credentials.map((each) => [
             String(each.id),
             each.name,
+            meansOf(each),
             each.readOnly ? "read the past" : "read and write",
             showTime(each.expiresAt),
             each.createdBy,
@@ -52,35 +55,29 @@ export function registerCredential(program: Command, context: Context): void {
   examples(
     credential
       .command("add")
-      .description("make a credential: a folder with ca-cert.pem, client-cert.pem and client-key.pem")
+      .description("make a credential: a certificate with its key, or one for a user of this system")
       .argument("<machine>")
-      .requiredOption("--name <name>", "whose it is, for people")
-      .requiredOption("--out <folder>", "where its files go; the folder must not be there yet")
+      .option("--name <name>", "whose it is, for people (default with --user: the user's name)")
+      .option("--out <folder>", "where a certificate's files go; must not be there yet")
+      .option("--user <user>", "no certificate, but this user of the appliance's system")
       .option("--write", "it may write to the live disks too; without, it reads the past alone")
       .option("--days <days>", "how long it holds (default: 366)")
       .action(async (machine: string, options: AddOptions, command: Command) => {
         const run = invocation(context, command);
         const days = options.days === undefined ? undefined : daysOf(options.days);
-        makeFolder(options.out);
-        const made = await run.client().createCredential(machine, {
-          name: options.name,
-          readOnly: options.write !== true,
-          ...(days === undefined ? {} : { days }),
-        });
-        writeFiles(options.out, made);
-        const { keyPem: _key, certificatePem: _certificate, authorityPem: _authority, ...rest } = made;
-        run.print(
-          { ...rest, folder: options.out },
-          `credential ${made.id} is in ${options.out}; its key is kept nowhere else\n` +
-            `use it as nbds://THIS-HOST:PORT/DISK@MOMENT?tls-certificates=${options.out}\n`,
-        );
+        const rights = { readOnly: options.write !== true, ...(days === undefined ? {} : { days }) };
+        if (options.user === undefined) await addCertificate(run, machine, options, rights);
+        else await addUser(run, machine, { ...options, user: options.user }, rights);
       }),
     "sternway credential add shop --name shop-host --write --out ./shop-credential",
     "sternway credential add shop --name helpdesk --days 7 --out ./helpdesk",
+    "sternway credential add shop --user libvirt-qemu --write",
   ).addHelpText(
     "after",
     "\nThe folder is laid out as qemu (tls-creds-x509) and libnbd (tls-certificates) want it.\n" +
-      "Where NBD listens is told by nbd.listen in config.json, or `serve --nbd`.",
+      "Where NBD listens is told by nbd.listen in config.json, or `serve --nbd`. Users of the\n" +
+      "appliance's own system come to the socket nbd.localSocket in config.json, such as\n" +
+      "/run/sternway/nbd.sock, and show nothing: the kernel says who they are.",
   );
 
   examples(
@@ -97,6 +94,50 @@ export function registerCredential(program: Command, context: Context): void {
       }),
     "sternway credential remove shop 3",
   );
+}
+
+type Rights = { readOnly: boolean; days?: number };
+
+async function addCertificate(
+  run: Invocation,
+  machine: string,
+  { name, out }: AddOptions,
+  rights: Rights,
+): Promise<void> {
+  if (name === undefined || out === undefined)
+    throw new SternwayError("invalid", "a certificate needs --name and --out; for a user of this system give --user");
+  makeFolder(out);
+  const made = await run.client().createCredential(machine, { name, ...rights });
+  writeFiles(out, made);
+  const { keyPem: _key, certificatePem: _certificate, authorityPem: _authority, ...rest } = made;
+  run.print(
+    { ...rest, folder: out },
+    `credential ${made.id} is in ${out}; its key is kept nowhere else\n` +
+      `use it as nbds://THIS-HOST:PORT/DISK@MOMENT?tls-certificates=${out}\n`,
+  );
+}
+
+async function addUser(
+  run: Invocation,
+  machine: string,
+  { user, name = user, out }: AddOptions & { user: string },
+  rights: Rights,
+): Promise<void> {
+  if (out !== undefined) throw new SternwayError("invalid", "a credential for a user has no files: leave --out away");
+  const made = await run.client().createUserCredential(machine, { name, user, ...rights });
+  const { id, socketPath, readOnly } = made;
+  const disk = readOnly ? "DISK@MOMENT" : "DISK";
+  const use =
+    socketPath === undefined
+      ? "there is no socket for it yet: set nbd.localSocket in config.json, such as\n" +
+        "/run/sternway/nbd.sock, and start the appliance again\n"
+      : `use it as nbd+unix:///${disk}?socket=${socketPath}\n`;
+  run.print(made, `credential ${id} lets ${meansOf(made)} at the disks of ${machine}\n${use}`);
+}
+
+function meansOf({ user }: Pick<WireCredential, "user">): string {
+  if (user === undefined) return "certificate";
+  return user.name === String(user.uid) ? `uid ${user.uid}` : `user ${user.name} (uid ${user.uid})`;
 }
 
 function daysOf(text: string): number {

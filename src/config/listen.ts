@@ -35,6 +35,14 @@ export function parsePeerListen(text: string): PeerListen | { error: string } {
   return parseHostPort(text) ?? { error: `is ${quoted(text)}, but must be HOST:PORT, [IPV6]:PORT or off` };
 }
 
+/** An absolute path for a socket. */
+export function parseSocketPath(text: string): string | { error: string } {
+  if (!text.startsWith("/") || text.endsWith("/")) return { error: `is ${quoted(text)}, but must be an absolute path` };
+  return Buffer.byteLength(text) > UNIX_PATH_BYTES_MAX
+    ? { error: `is a path of ${Buffer.byteLength(text)} bytes; the kernel takes ${UNIX_PATH_BYTES_MAX} for a socket` }
+    : text;
+}
+
 function parseHostPort(text: string): { kind: "tcp"; host: string; port: number } | undefined {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { parseSize } from "../base/units.ts";
-import { parseHttpListen, parseNbdListen, parsePeerListen } from "./listen.ts";
+import { parseHttpListen, parseNbdListen, parsePeerListen, parseSocketPath } from "./listen.ts";
 import { parseIssuer, parseRedirectUrl } from "./oidc.ts";
 
 /** A size within a range, as a number of bytes or as people write it. */
@@ -65,6 +65,20 @@ const tlsSchema = z
     message: 'must be set when clientCertificates is "require"',
   });
 
+/**
+ * So many requests at once, and so many a second from then on. The least lets the console load a page, so that nobody shuts himself out.
+ * @param least - of both
+ */
+function rate(least: { burst: number; perSecond: number }, usual: { burst: number; perSecond: number }) {
+  return z
+    .strictObject({
+      burst: z.int().min(least.burst).max(100_000).default(usual.burst),
+      perSecond: z.number().min(least.perSecond).max(100_000).default(usual.perSecond),
+    })
+    .prefault({});
+}
+const REQUESTS_LEAST = { burst: 50, perSecond: 5 };
+
 const oidcSchema = z.strictObject({
   /** As the provider names itself; its metadata lies at ISSUER/.well-known/openid-configuration. */
   issuer: readBy(parseIssuer),
@@ -86,6 +100,11 @@ export const configSchema = z.strictObject({
     .strictObject({
       /** Beside the socket nbd.sock in the data folder, which is always there. */
       listen: z.array(readBy(parseNbdListen)).max(16).default([]),
+      /**
+       * A socket for the users of this machine: root and the daemon's user open every disk there, others those of machines that have a credential for
+       * them. Its folder must be one that they can enter and not write to, such as /run/sternway; left out: there is none.
+       */
+      localSocket: readBy(parseSocketPath).optional(),
       tls: tlsSchema.optional(),
       /** Without `tls`: where clients need a machine's credential, over TLS of the appliance's own authority: on what is open to the network, or on every TCP address. */
       credentials: z.enum(["network", "always"]).default("network"),
@@ -108,6 +127,21 @@ export const configSchema = z.strictObject({
         .array(z.string().regex(/^[A-Za-z0-9.:-]{1,253}$/, "must be a host's name or address"))
         .max(32)
         .default([]),
+      /** Connections at a time; a further one is closed. An idle one costs some 20 KiB. */
+      connectionsMax: z.int().min(16).max(16_384).default(1_024),
+      /** Of one address (of IPv6: one network of 64 bits), from which several people may come, each with a browser that opens six. */
+      connectionsPerAddressMax: z.int().min(8).max(16_384).default(256),
+      /** Requests; what comes above is answered with 429. Nobody is limited over the control socket. */
+      rates: z
+        .strictObject({
+          /** Of one account, or of one address from which nobody has signed in. */
+          requests: rate(REQUESTS_LEAST, { burst: 400, perSecond: 100 }),
+          /** Of one address, whoever asks: several people may share one. */
+          address: rate(REQUESTS_LEAST, { burst: 1_600, perSecond: 400 }),
+          /** Of one address, to sign in: each costs a hash that is slow by intention. */
+          signIn: rate({ burst: 1, perSecond: 0.01 }, { burst: 20, perSecond: 0.5 }),
+        })
+        .prefault({}),
     })
     .prefault({}),
   peers: z

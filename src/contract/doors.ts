@@ -6,6 +6,10 @@ import { sendForJson, type ClientTarget } from "./transport.ts";
 export const doorsSchema = z
   .object({
     socketPath: z.string().openapi({ description: "the block door on the appliance itself: root and its own user" }),
+    localSocketPath: z.string().optional().openapi({
+      description:
+        "the block door for other users of the appliance's system, by credentials of machines; left out: there is none",
+    }),
     nbd: z
       .array(
         z.object({

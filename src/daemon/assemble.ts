@@ -2,25 +2,22 @@
  * The real engine: one vault with its volumes, as the daemon and the check of a stopped vault need it. The one place that
  * knows which of the vault's options the configuration sets.
  */
-import { hostname } from "node:os";
 import { systemClock } from "../base/clock.ts";
 import { realDisk } from "../base/real-disk.ts";
 import { systemRandom } from "../base/random.ts";
-import { errorText, isSternwayError, SternwayError } from "../base/errors.ts";
+import { errorText, SternwayError } from "../base/errors.ts";
 import { BLOCK_SIZE } from "../base/units.ts";
 import type { CheckLine, CheckRequest } from "../contract/contract.ts";
-import type { Log } from "../observe/log.ts";
 import type { Secret } from "../security/secret.ts";
 import { checkVault, type CheckOptions } from "../vault/checking/check.ts";
 import { createVault, openVault } from "../vault/open-vault.ts";
 import { workerSealer } from "../vault/sealing/sealer-worker.ts";
 import type { Vault } from "../vault/vault.ts";
-import { refreshReader, type ArrivalOptions } from "../replication/arrival.ts";
-import { readLedger, Replication } from "../replication/replication.ts";
 import type { SealedWrites, VaultWatch } from "../signals/signals.ts";
 import { openVolumes } from "../volume/volume-set.ts";
 import { EngineTiers } from "./engine-tiers.ts";
 import type { Engine, EngineOptions } from "./engine.ts";
+import { followTier, openReplication, pinned, wireFollow } from "./engine-replication.ts";
 import { ScrubTask } from "./scrub-task.ts";
 import { withSecret } from "./vault-secret.ts";
 
@@ -37,7 +34,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       await createVault(disk, dir, random, { journalFileBytes, encrypt: secret });
     });
   }
-  const replication = await openReplication(options);
+  const { replication, arrived } = await openReplication(options);
   const { readOnlyReason } = replication;
   let inTrouble = false;
   /** Stretches of before the last stop are sealed while the vault opens. */
@@ -102,11 +99,16 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   }
   let checking = false;
   replication.start(vault);
-  const volumes = await openVolumes(vault, clock, name).catch(async (error: unknown) => {
+  const undo = async (error: unknown): Promise<never> => {
     await replication.stop();
     await vault.stop();
     throw error;
-  });
+  };
+  const own = await openVolumes(vault, clock, name).catch(undo);
+  const follower = replication.origin && followTier(options, { replication, arrived, vault, volumes: own });
+  const volumes = follower?.volumes ?? own;
+  /** The vault as it is shown. */
+  const shown = (): Vault => follower?.current.vault ?? vault;
   if (vault.readOnlyReason === undefined) {
     watch = options.signals?.watch(vault, name, volumes);
     for (const writes of unwatched.splice(0)) watch?.sealed(writes);
@@ -124,31 +126,33 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     volumes,
     encrypted: vault.isEncrypted,
     status: async () => {
-      const { manifest } = vault.sealing;
+      const { sealing, lastLsn, journal } = shown();
+      const { manifest } = sealing;
       return {
         id: manifest.vault,
         ...(vault.readOnlyReason === undefined
           ? { state: "writable" as const }
           : { state: "read-only" as const, reason: vault.readOnlyReason }),
         epoch: manifest.epoch,
-        lastLsn: vault.lastLsn,
-        durableLsn: vault.journal.durableLsn,
+        lastLsn,
+        durableLsn: journal.durableLsn,
         sealedLsn: manifest.sealed.lsn,
         volumeCount: volumes.list().length,
         journalUsedBytes: journalUsedBytes(),
         journalSizeBytes,
-        storedBytes: storedBytes(vault),
+        storedBytes: storedBytes(shown()),
         packCount: manifest.packs.length,
         layerCount: manifest.layers.length,
+        ...(follower && { follow: wireFollow(follower) }),
       };
     },
     sample: () => ({
       journalUsedBytes: journalUsedBytes(),
       journalSizeBytes,
       sealBacklog: vault.sealing.backlog,
-      storedBytes: storedBytes(vault),
-      packCount: vault.sealing.manifest.packs.length,
-      layerCount: vault.sealing.manifest.layers.length,
+      storedBytes: storedBytes(shown()),
+      packCount: shown().sealing.manifest.packs.length,
+      layerCount: shown().sealing.manifest.layers.length,
       quarantinedBlocks: scrub?.quarantined ?? 0,
       writable: vault.readOnlyReason === undefined,
     }),
@@ -173,69 +177,25 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       if (checking) throw new SternwayError("conflict", "a check is running already; GET /v1/jobs shows it");
       checking = true;
       try {
-        yield* checkVault(vault, checkOptions(request, signal));
+        const check = (checked: Vault): ReturnType<typeof checkVault> =>
+          checkVault(checked, checkOptions(request, signal));
+        yield* follower ? pinned(follower.current, check) : check(vault);
       } finally {
         checking = false;
       }
     },
     scrub,
+    refresh: follower && (() => follower.refresh()),
     collect: vault.readOnlyReason === undefined ? () => vault.collect() : undefined,
     tiers: new EngineTiers(vault, name, replication),
     async stop() {
       await watch?.stop();
       await scrub?.stop();
+      await follower?.stop();
       await replication.stop();
       await vault.stop();
     },
   };
-}
-
-/** The vault's tiers, and what people are to be told of them. */
-async function openReplication({
-  disk,
-  clock,
-  random,
-  dir,
-  name,
-  openStore,
-  zone,
-  log,
-  tell,
-}: EngineOptions): Promise<Replication> {
-  await refreshFirst({ disk, clock, random, dir, host: hostname() }, openStore, log);
-  return await Replication.open({
-    disk,
-    clock,
-    random,
-    dir,
-    openStore,
-    host: hostname(),
-    zone,
-    tell({ level, kind, tier, message }) {
-      const text = `vault ${name}: ${message}`;
-      log[level === "alert" ? "error" : level === "warning" ? "warn" : "info"]({ kind, tier }, message);
-      // What is about a tier names it too, so that two tiers of a vault are two troubles.
-      tell({ level, kind, subject: kind.startsWith("tier-") ? `${name}/${tier}` : name, message: text });
-    },
-  });
-}
-
-/** A vault that is only read here opens as its tier has it now; when that is out of reach, as it was. */
-async function refreshFirst(options: ArrivalOptions, openStore: EngineOptions["openStore"], log: Log): Promise<void> {
-  const { role, tiers } = await readLedger(options.disk, options.dir);
-  const [origin] = tiers;
-  if (role !== "reader" || !origin) return;
-  try {
-    const store = await openStore(origin.settings);
-    try {
-      await refreshReader(options, store);
-    } finally {
-      await store.close();
-    }
-  } catch (error) {
-    if (!isSternwayError(error)) throw error;
-    log.warn({ err: error }, "the vault's tier is out of reach: it opens as it was when it was last read");
-  }
 }
 
 /**

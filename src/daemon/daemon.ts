@@ -16,6 +16,7 @@ import {
 } from "../api/app.ts";
 import { Automation } from "../automation/automation.ts";
 import { systemClock } from "../base/clock.ts";
+import { knowsPeers } from "../base/descriptor.ts";
 import { isSternwayError } from "../base/errors.ts";
 import { realDisk } from "../base/real-disk.ts";
 import { systemRandom } from "../base/random.ts";
@@ -33,9 +34,10 @@ import { clearStaleSocket } from "./data-dir.ts";
 import { GrowthTask } from "./growth-task.ts";
 import { listDisks } from "./disk-list.ts";
 import { doorsOf } from "./doors.ts";
-import { credentialMaker, grantedExports } from "./granted-exports.ts";
+import { credentialMaker, endExpired, grantedExports, userNames } from "./granted-exports.ts";
 import { openGround } from "./ground.ts";
 import { httpTls } from "./http-tls.ts";
+import { localUsers } from "./local-users.ts";
 import { OwnAuthority } from "./own-authority.ts";
 import type { OpenEngine } from "./engine.ts";
 import { meterExports } from "./metered-exports.ts";
@@ -173,7 +175,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     hasChannel: (name) => notifier.directory.find(name) !== undefined,
     tell,
   });
-  names.vaultOfMachine = (word) => automation.machines.secretVaultOf(word, names.vaultNaming);
+  names.vaultOfMachine = (word) =>
+    automation.machines.secretVaultOf(word, names.vaultNaming, (vault) => vaults.isPlain(vault));
   const ownership = {
     machineOf: (volume: string) => automation.machines.machineOf(volume),
     owners: () => automation.machines.owners(),
@@ -188,19 +191,28 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     return undefined;
   };
   const onRefused = refusals(audit, () => systemClock.wall());
-  const grants = {
+  const users = localUsers();
+  const nameOf = userNames(users, catalog.credentials);
+  const granted = grantedExports(meter.exports, {
     credentials: catalog.credentials,
+    users,
     ...ownership,
     now: () => systemClock.wall(),
     onRefused: (name: string, peer: NbdPeer, reason: string) =>
-      onRefused({ ...attaching(peer, name), result: "refused", detail: { reason } }),
-  };
+      onRefused({ ...attaching(peer, name, nameOf, { reason }), result: "refused" }),
+  });
   const nbdLog = log.child({ room: "nbd" });
   const servers = await startNbdServers({
     ownSocket: dir.nbdSocket,
     config: config.nbd,
     exports: meter.exports,
-    granted: grantedExports(meter.exports, grants),
+    granted,
+    nameOf,
+    knowsPeers,
+    onClosed(reason) {
+      nbdLog.warn({}, reason);
+      closedDoors.push(reason);
+    },
     authority: () => authority().catch((error: unknown) => closed("NBD over the network", error)),
     audit,
     onRefused,
@@ -209,6 +221,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   started.defer(async () => {
     await Promise.all(servers.map((server) => server.stop({ graceMs: GRACE_MS })));
   });
+  const expiry = endExpired(systemClock, servers, granted);
+  started.defer(() => expiry.stop());
 
   const health = (): Health =>
     healthOf({
@@ -247,7 +261,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     notifier,
     signals,
     reporting: { appliance: hostname(), reserveBytes: config.storage.freeSpaceReserveBytes },
-    credentials: credentialMaker(authority, servers),
+    credentials: credentialMaker({ authority, users, servers, granted }),
     jobs,
     volumes,
     catalog,
@@ -255,6 +269,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     log: log.child({ room: "api" }),
     version,
     console: consoleFiles(),
+    rates: config.http.rates,
     doors: () => doorsOf(dir.nbdSocket, config.nbd, servers),
     now: () => systemClock.wall(),
     appliance: {
@@ -278,7 +293,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const answer = createApi(context);
   const listen = async (address: HttpAddress, tls?: HttpTls): Promise<HttpAddress> => {
     if (address.kind === "unix") await clearStaleSocket(address.path);
-    const listener = await listenHttp(address, answer, log.child({ room: "http" }), tls);
+    // Of the control socket nobody is to be shut out by a setting.
+    const { connectionsMax: total, connectionsPerAddressMax: perAddress } = config.http;
+    const limits = address.kind === "unix" ? undefined : { total, perAddress };
+    const listener = await listenHttp(address, answer, log.child({ room: "http" }), tls, limits);
     started.defer(() => listener.stop(GRACE_MS));
     return listener.address;
   };

@@ -17,6 +17,7 @@ export async function listDisks(options: {
   const warnings: string[] = [];
   const answer = await readDiskUsage();
   if (answer.error !== undefined) warnings.push(`how full file systems are is not known: ${answer.error}`);
+  if (answer.complaint) warnings.push(`how full some file systems are is not known: ${answer.complaint}`);
   const usages = answer.usages ?? [];
   const mounts = parseMountInfo(await readFile("/proc/self/mountinfo", "utf8").catch(() => ""));
   const disks = await readBlockDevices("/sys", mounts, usages).catch((error: Error) => {

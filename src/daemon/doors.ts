@@ -10,8 +10,11 @@ export function asksForCredential(listen: NbdListen, { tls, credentials }: Confi
 
 /** @param servers - as they listen, with the ports that the system chose */
 export function doorsOf(socketPath: string, config: Config["nbd"], servers: readonly NbdServer[]): WireDoors {
+  const { localSocket } = config;
+  const isOpen = servers.some(({ address }) => address.kind === "unix" && address.path === localSocket);
   return {
     socketPath,
+    ...(isOpen && localSocket !== undefined ? { localSocketPath: localSocket } : {}),
     nbd: servers.flatMap(({ address }) => {
       if (address.kind !== "tcp") return [];
       const { host, port } = address;

@@ -11,7 +11,7 @@ import type { OwnAuthority } from "./own-authority.ts";
  * @returns undefined: plain HTTP @throws invalid: a file cannot be read, or key and certificate do not belong together
  */
 export async function httpTls(
-  { listen, tls }: Config["http"],
+  { listen, tls }: Pick<Config["http"], "listen" | "tls" | "names">,
   authority: () => Promise<OwnAuthority>,
 ): Promise<HttpTls | undefined> {
   if (tls !== undefined && tls !== "own") return await readPair(tls);

@@ -11,18 +11,21 @@ import {
   type NbdPeer,
   type NbdServer,
   type NbdServerEvent,
+  type NbdServerOptions,
   type NbdServerTls,
 } from "../nbd/server.ts";
 import type { Log } from "../observe/log.ts";
 import { clearStaleSocket } from "./data-dir.ts";
 import { asksForCredential } from "./doors.ts";
+import type { GrantedExports } from "./granted-exports.ts";
+import { prepareSocketFolder } from "./local-socket.ts";
 import type { OwnAuthority } from "./own-authority.ts";
 
 /** Requests and unsent answers of all addresses together; each address gets its share, at least 30 MiB with 16 of them. */
 const REQUEST_BYTES_MAX = 512 * 2 ** 20;
 
 /**
- * Starts a server on the socket of the data folder, without TLS (it is a file of 0600), and one on each configured
+ * Starts a server on the socket of the data folder, without TLS (it is a file of 0600), one on the socket for other users of this machine, and one on each configured
  * address. What is open to the network speaks TLS: as configured, or else with the appliance's own authority, and then each client gets at the disks of the machine
  * for which its certificate was made. On an error those that were started are stopped again.
  */
@@ -30,8 +33,14 @@ export async function startNbdServers(options: {
   ownSocket: string;
   config: Config["nbd"];
   exports: NbdExports;
-  /** The same, for clients with certificates of the appliance's own authority. */
-  granted: NbdExports;
+  /** The same, for clients with credentials. */
+  granted: GrantedExports;
+  /** The names of local users, where they are known. */
+  nameOf: UserNames;
+  /** Whether the kernel's word on who connects can be had. */
+  knowsPeers: boolean;
+  /** Told of a door that cannot be opened safely. */
+  onClosed: (reason: string) => void;
   /** Undefined: it is damaged, and what needs it stays closed. */
   authority: () => Promise<OwnAuthority | undefined>;
   audit: Pick<AuditTrail, "append">;
@@ -41,9 +50,11 @@ export async function startNbdServers(options: {
 }): Promise<NbdServer[]> {
   const { ownSocket, config, exports, log } = options;
   const tls = config.tls && (await readTls(config.tls));
-  const serverBytesMax = Math.floor(REQUEST_BYTES_MAX / (config.listen.length + 1));
+  const serverBytesMax = Math.floor(
+    REQUEST_BYTES_MAX / (config.listen.length + (config.localSocket === undefined ? 1 : 2)),
+  );
   const servers: NbdServer[] = [];
-  const start = async (listen: NbdListen, door: { exports: NbdExports; tls?: NbdServerTls }): Promise<void> => {
+  const start = async (listen: NbdListen, door: Door): Promise<void> => {
     if (listen.kind === "unix") await clearStaleSocket(listen.path);
     servers.push(
       startNbdServer({
@@ -59,6 +70,16 @@ export async function startNbdServers(options: {
   };
   try {
     await start({ kind: "unix", path: ownSocket, mode: 0o600 }, { exports });
+    if (config.localSocket !== undefined && !options.knowsPeers) {
+      options.onClosed(
+        "nbd.localSocket stays closed: who connects there cannot be told without the addon (native/build.sh)",
+      );
+    } else if (config.localSocket !== undefined) {
+      prepareSocketFolder(config.localSocket);
+      const { granted } = options;
+      const isStranger = (peer: NbdPeer): boolean => granted.isStranger(peer);
+      await start({ kind: "unix", path: config.localSocket, mode: 0o666 }, { exports: granted, isStranger });
+    }
     for (const listen of config.listen) {
       if (tls || !asksForCredential(listen, config)) {
         await start(listen, tls ? { exports, tls } : { exports });
@@ -73,6 +94,11 @@ export async function startNbdServers(options: {
     throw error;
   }
 }
+
+type Door = Pick<NbdServerOptions, "exports" | "tls" | "isStranger">;
+
+/** Names of users of the appliance's own system. */
+export type UserNames = (uid: number) => string | undefined;
 
 function ownTls(authority: OwnAuthority): NbdServerTls {
   return { ...authority.server(), ca: authority.certificatePem, required: true, clientCertificate: true };
@@ -98,7 +124,11 @@ async function readTls(config: TlsConfig): Promise<NbdServerTls> {
 
 function logNbdEvent(log: Log, event: NbdServerEvent): void {
   const { kind, peer, ...facts } = event;
-  const where = { peer: peer.address, ...(peer.tlsSubject === undefined ? {} : { tlsSubject: peer.tlsSubject }) };
+  const where = {
+    peer: peer.address,
+    ...(peer.tlsSubject === undefined ? {} : { tlsSubject: peer.tlsSubject }),
+    ...processFacts(peer),
+  };
   switch (kind) {
     case "connected":
       log.debug(where, "an NBD client connected");
@@ -122,14 +152,18 @@ function logNbdEvent(log: Log, event: NbdServerEvent): void {
 
 /** Who attaches to a disk or reads its past. */
 function auditNbdEvent(
-  { audit, onRefused }: { audit: Pick<AuditTrail, "append">; onRefused: (facts: AuditFacts) => void },
+  {
+    audit,
+    onRefused,
+    nameOf,
+  }: { audit: Pick<AuditTrail, "append">; onRefused: (facts: AuditFacts) => void; nameOf: UserNames },
   event: NbdServerEvent,
 ): void {
   if (event.kind === "opened") {
     const { peer, exportName, readOnly } = event;
-    void audit.append({ ...attaching(peer, exportName), result: "done", detail: { readOnly } });
+    void audit.append({ ...attaching(peer, exportName, nameOf, { readOnly }), result: "done" });
   } else if (event.kind === "refused") {
-    onRefused({ ...attaching(event.peer, "-"), result: "refused", detail: { reason: event.reason } });
+    onRefused({ ...attaching(event.peer, "-", nameOf, { reason: event.reason }), result: "refused" });
   }
 }
 
@@ -143,17 +177,29 @@ export function refusals(audit: Pick<AuditTrail, "append">, now: () => Micros): 
 }
 
 /** What the audit says of an opening, whoever lets it or not. */
-export function attaching(peer: NbdPeer, exportName: string): Omit<AuditFacts, "result"> {
+export function attaching(
+  peer: NbdPeer,
+  exportName: string,
+  nameOf: UserNames,
+  detail: NonNullable<AuditFacts["detail"]>,
+): Omit<AuditFacts, "result"> {
   const isHere = peer.address.startsWith("unix:");
+  const local = peer.process && (nameOf(peer.process.uid) ?? `uid ${peer.process.uid}`);
   return {
-    who: peer.tlsSubject?.replace(/^CN=/, "") ?? "-",
+    who: peer.tlsSubject?.replace(/^CN=/, "") ?? local ?? "-",
     role: "-",
     by: peer.tlsSubject === undefined ? (isHere ? "socket" : "-") : "certificate",
     // Its port is another each time, and says nothing.
     from: isHere ? "" : peer.address.replace(/^.* from /, "").replace(/:\d+$/, ""),
     action: "nbd-attach",
     subject: exportName,
+    detail: { ...detail, ...processFacts(peer) },
   };
+}
+
+/** Numbers of the process at the other end of a unix socket. */
+function processFacts({ process }: NbdPeer): { uid?: number; pid?: number } {
+  return process ? { uid: process.uid, pid: process.pid } : {};
 }
 
 /** An address as people write it. */

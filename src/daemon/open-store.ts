@@ -46,7 +46,8 @@ export function storeOpener({ disk, clock, env }: StoreOpenerOptions): OpenStore
       }
       case "peer": {
         const token = (await optionalText(disk, settings.secretFile)) ?? env["STERNWAY_PEER_TOKEN"];
-        if (token === undefined) throw missing("the peer's token", "a file that holds it", "STERNWAY_PEER_TOKEN");
+        if (token === undefined)
+          throw missing("credentials of the peer", "a file that holds its token", "STERNWAY_PEER_TOKEN");
         return new PeerStore({ url: settings.url, token: token.trim(), clock });
       }
     }

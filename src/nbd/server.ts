@@ -7,6 +7,7 @@
 import { createSecureContext } from "node:tls";
 import type { Socket } from "bun";
 import { systemClock, type Clock, type Timer } from "../base/clock.ts";
+import { peerCredentials, type PeerProcess } from "../base/descriptor.ts";
 import type { ReadableDevice, WritableDevice } from "../base/device.ts";
 import { errorText, SternwayError } from "../base/errors.ts";
 import { DEFAULT_NBD_LIMITS, type NbdLimits } from "./limits.ts";
@@ -23,6 +24,8 @@ export interface NbdPeer {
   tlsSubject?: string;
   /** SHA-256 of that certificate, in hexadecimal digits. */
   tlsFingerprint?: string;
+  /** Who connected to a unix socket, where the kernel tells. */
+  process?: PeerProcess;
 }
 
 export type NbdExport =
@@ -81,6 +84,11 @@ export interface NbdServerOptions {
   exports: NbdExports;
   tls?: NbdServerTls;
   limits?: Partial<NbdLimits>;
+  /**
+   * Whether a client that just connected has nothing to open here. Such ones are let in to be told so, but only {@link STRANGERS_MAX} at a time: a door
+   * that everybody reaches must keep room for those that it is for. Must not throw.
+   */
+  isStranger?: (peer: NbdPeer) => boolean;
   /** Called in the middle of serving: must be quick and must not throw. */
   log?: (event: NbdServerEvent) => void;
   /** For deadlines. */
@@ -104,6 +112,8 @@ export interface NbdServer {
 const SWEEP_MS_MAX = 1000;
 /** Ten unanswered probes a second apart follow this silence, and the connection counts as lost. */
 const KEEPALIVE_DELAY_MS = 60_000;
+/** Enough for people who try, and a sixteenth of the sessions that the configuration gives a door. */
+const STRANGERS_MAX = 16;
 /** How long a device may take to end its requests and close when its session was cut off by stop(). */
 const RELEASE_MS_MAX = 1000;
 
@@ -123,6 +133,7 @@ export function startNbdServer(options: NbdServerOptions): NbdServer {
   if (tls !== undefined) checkCertificates(tls);
   /** Every session that still holds something. */
   const sessions = new Set<Session>();
+  const strangers = new Set<Session>();
   let whenEmpty: (() => void) | undefined;
   let stopped: Promise<void> | undefined;
 
@@ -136,6 +147,7 @@ export function startNbdServer(options: NbdServerOptions): NbdServer {
     now: () => clock.monotonic(),
     released(session) {
       sessions.delete(session);
+      strangers.delete(session);
       if (sessions.size === 0) whenEmpty?.();
     },
     upgrade(session) {
@@ -149,9 +161,17 @@ export function startNbdServer(options: NbdServerOptions): NbdServer {
 
   const listener = listen(options.listen, {
     open(socket) {
-      const peer: NbdPeer = { address: peerAddress(address, socket) };
-      if (stopped !== undefined || sessions.size >= limits.sessionsMax) {
-        log({ kind: "refused", peer, reason: stopped ? "shutting down" : `${sessions.size} sessions are open` });
+      const peer: NbdPeer = { address: peerAddress(address, socket), ...processOf(address, socket) };
+      const isStranger = options.isStranger?.(peer) === true;
+      const refusal = stopped
+        ? "shutting down"
+        : sessions.size >= limits.sessionsMax
+          ? `${sessions.size} sessions are open`
+          : isStranger && strangers.size >= STRANGERS_MAX
+            ? `${strangers.size} sessions of clients without rights are open`
+            : undefined;
+      if (refusal !== undefined) {
+        log({ kind: "refused", peer, reason: refusal });
         socket.terminate();
         return;
       }
@@ -163,6 +183,7 @@ export function startNbdServer(options: NbdServerOptions): NbdServer {
       }
       const session = new Session(socket, peer, environment);
       sessions.add(session);
+      if (isStranger) strangers.add(session);
       socket.data = session;
     },
     data(socket, chunk) {
@@ -262,6 +283,15 @@ function listen(at: NbdListen, handlers: SessionHandlers): Listener {
 function peerAddress(address: NbdListen, socket: Socket<Session | undefined>): string {
   if (address.kind === "unix") return `unix:${address.path}`;
   return `${address.host}:${address.port} from ${socket.remoteAddress}:${socket.remotePort}`;
+}
+
+/** Read once, at the connection: whoever a process hands its socket to later acts for it. */
+function processOf(address: NbdListen, socket: Socket<Session | undefined>): Pick<NbdPeer, "process"> {
+  // Bun's types lack the descriptor, which its sockets have.
+  const { fd } = socket as { fd?: unknown };
+  if (address.kind !== "unix" || typeof fd !== "number" || fd < 0) return {};
+  const process = peerCredentials(fd);
+  return process === undefined ? {} : { process };
 }
 
 /** Fails at the start, where an operator sees it, and not at the first client. @throws invalid */

@@ -118,7 +118,7 @@ describe("a peer that knows the token but not the protocol", () => {
       return json(`{"proof":"${Buffer.from(proof).toString("hex")}"}`);
     });
     const url = `https://127.0.0.1:${fake.port}/web`;
-    const store = new PeerStore({ url, token, clock: systemClock, idleLimitMs: 300 });
+    const store = new PeerStore({ url, token, clock: bed.clock, idleLimitMs: 300 });
     try {
       return await call(store);
     } finally {

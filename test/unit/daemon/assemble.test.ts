@@ -28,6 +28,8 @@ function open(): Promise<Engine> {
     dir,
     make: !existsSync(join(dir, "vault.json")),
     scrub: { cycleDays: 30 },
+    admit: () => {},
+    onMoved: () => Promise.resolve(),
     openStore: () => Promise.reject(new Error("no tier is opened here")),
     zone: "UTC",
     storage: resolveConfig({ fileText, filePath: "config.json", environment: {}, flags: {} }).storage,

