@@ -2,8 +2,8 @@
  * The door of the room: who may come in. Accounts with passwords and second factors, sessions of browsers, API tokens, sign-in through a provider, and
  * the first set-up. It says who asks; what they may do is the table of rights (`contract/rights.ts`).
  *
- * All of it lies in the catalog, which may be lost: then the appliance is to be set up anew, by whoever is at the machine. After a crash the newest few
- * changes may be missing (see `catalog.ts`).
+ * All of it lies in the catalog, which may be lost: then the appliance is to be set up anew, by whoever is at the machine. What takes a right away is
+ * on the disk before it is answered, and so is all but a new session, and when something was used or tried (see `catalog.ts`).
  */
 import type { Clock } from "../base/clock.ts";
 import type { Disk } from "../base/disk.ts";
@@ -22,7 +22,7 @@ import { SetupCode } from "./setup-code.ts";
 import { accountNameOf, SignIn, type SignInRequest, type Tell } from "./sign-in.ts";
 import { Tokens, type TokenWish } from "./tokens.ts";
 
-export type { FoundSession, OpenedSession } from "./sessions.ts";
+export type { FoundSession, OpenedSession, RunningSession } from "./sessions.ts";
 export type { OidcSettings } from "./oidc.ts";
 export type { SignInRequest } from "./sign-in.ts";
 
@@ -109,7 +109,13 @@ export class Access {
     if (this.isSetUp) throw setUpAlready();
     if (wish.code !== undefined) this.signing.guessing(wish.from, () => this.code.isRight(wish.code ?? ""));
     const { name, password } = wish;
-    return await this.accounts.add({ name: accountNameOf(name), role: "administrator", machines: [], password }, true);
+    const account = await this.accounts.add(
+      { name: accountNameOf(name), role: "administrator", machines: [], password },
+      true,
+    );
+    // By the code the browser is signed in at once; at the machine nobody is, by this.
+    if (wish.code !== undefined) this.table.update(account.name, { signedInAt: this.clock.wall() });
+    return account;
   }
 
   /** Signs in with a password. @throws denied, unavailable: see {@link SignIn.signIn} */

@@ -18,8 +18,8 @@ const GROUP_LENGTH = 4;
 /** 256 random bits as 43 characters. */
 export const newSessionId = (random: Random): string => base64url(random.bytes(SECRET_BYTES));
 export const newToken = (random: Random): string => TOKEN_PREFIX + base64url(random.bytes(SECRET_BYTES));
-/** Names a token; no secret. */
-export const newTokenId = (random: Random): string => Buffer.from(random.bytes(8)).toString("hex");
+/** Names a token or a session; no secret. */
+export const newPublicId = (random: Random): string => Buffer.from(random.bytes(8)).toString("hex");
 
 export const isSessionId = (text: string): boolean => SESSION_ID.test(text);
 export const isToken = (text: string): boolean => TOKEN.test(text);

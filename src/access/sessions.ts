@@ -1,6 +1,7 @@
 /**
  * Sessions of browsers: an id of 256 random bits in a cookie, of which the catalog keeps the SHA-256. One ends when it was not used for half an hour, half a day after it was opened,
- * with its account, and when the account's password or role changes. Every sign-in opens a new one, so an id that somebody planted before never counts.
+ * with its account, when the account's password or role changes, and when somebody ends it. Every sign-in opens a new one, so an id that somebody planted before
+ * never counts. People name a session by another id, which is random by itself: nothing about the cookie follows from it.
  *
  * What changes something must carry the session's CSRF token in a header: a page of somebody else's can make a browser send the cookie, at worst, but
  * neither read that token nor set that header.
@@ -11,8 +12,9 @@ import type { Random } from "../base/random.ts";
 import { micros, type Micros } from "../base/units.ts";
 import type { Account, Session, SessionTable } from "../catalog/catalog.ts";
 import type { Log } from "../observe/log.ts";
+import { browserName } from "./browser-name.ts";
 import { readCookie, setCookie } from "./cookies.ts";
-import { csrfTokenOf, hashOf, isSameSecret, isSessionId, newSessionId } from "./credentials.ts";
+import { csrfTokenOf, hashOf, isSameSecret, isSessionId, newPublicId, newSessionId } from "./credentials.ts";
 
 const IDLE_MICROS = 30 * 60e6;
 const LIFE_MICROS = 12 * 3600e6;
@@ -35,11 +37,29 @@ export interface OpenedSession {
 /** A session that a request belongs to. */
 export interface FoundSession {
   idHash: string;
+  /** As in {@link RunningSession}. */
+  id: string;
   account: string;
   csrf: string;
   createdAt: Micros;
   /** The latest; earlier if it is not used. */
   endsAt: Micros;
+}
+
+/** What a person is shown of one that runs. */
+export interface RunningSession {
+  /** No secret. */
+  id: string;
+  account: string;
+  createdAt: Micros;
+  /** The last use that was noted: up to a minute older than the last one. */
+  seenAt: Micros;
+  /** The latest; earlier if it is not used. */
+  endsAt: Micros;
+  /** Address from which it was opened. */
+  from: string;
+  /** Such as `Firefox on Linux`; empty: not known. */
+  browser: string;
 }
 
 export class Sessions {
@@ -68,7 +88,9 @@ export class Sessions {
     }
     const id = newSessionId(this.random);
     const idHash = hashOf(id);
-    this.table.insert({ idHash, account: account.name, createdAt: now, seenAt: now, from });
+    const browser = browserName(headers.get("user-agent"));
+    const named = { id: newPublicId(this.random), account: account.name, from, browser };
+    this.table.insert({ idHash, ...named, createdAt: now, seenAt: now });
     const endsAt = micros(now + LIFE_MICROS);
     return { cookie: setCookie("session", secure, id, LIFE_MICROS / 1e6), csrf: csrfTokenOf(id), idHash, endsAt };
   }
@@ -79,12 +101,12 @@ export class Sessions {
     if (id === undefined || !isSessionId(id)) return undefined;
     const session = this.table.find(hashOf(id));
     if (!session) return undefined;
-    const { idHash, account, createdAt } = session;
+    const { idHash, id: name, account, createdAt } = session;
     if (!this.runs(session)) {
       this.quietly(() => this.table.delete(idHash));
       return undefined;
     }
-    return { idHash, account, createdAt, csrf: csrfTokenOf(id), endsAt: micros(createdAt + LIFE_MICROS) };
+    return { idHash, id: name, account, createdAt, csrf: csrfTokenOf(id), endsAt: micros(createdAt + LIFE_MICROS) };
   }
 
   /** Notes that it was used. */
@@ -113,8 +135,26 @@ export class Sessions {
     return setCookie("session", secure, "", 0);
   }
 
-  closeAllOf(account: string): void {
-    this.table.deleteOfAccount(account);
+  /** @param but - the one that stays */
+  closeAllOf(account: string, but?: FoundSession): void {
+    this.table.deleteOfAccount(account, but?.idHash);
+  }
+
+  /** Those of an account that run, oldest first. */
+  running(account: string): RunningSession[] {
+    return this.table.ofAccount(account).flatMap((session) => (this.runs(session) ? [shown(session)] : []));
+  }
+
+  /** The one with this name, if it runs. @param id - as {@link RunningSession.id} */
+  named(id: string): RunningSession | undefined {
+    const session = this.table.findById(id);
+    return session && this.runs(session) ? shown(session) : undefined;
+  }
+
+  /** Ends the one with this name, if it is there. */
+  end(id: string): void {
+    const session = this.table.findById(id);
+    if (session) this.table.delete(session.idHash);
   }
 
   private runs({ createdAt, seenAt }: Session): boolean {
@@ -132,4 +172,8 @@ export class Sessions {
       this.log.warn({ reason: errorText(error) }, "the catalog did not take the use of a session");
     }
   }
+}
+
+function shown({ id, account, createdAt, seenAt, from, browser }: Session): RunningSession {
+  return { id, account, createdAt, seenAt, endsAt: micros(createdAt + LIFE_MICROS), from, browser };
 }

@@ -9,7 +9,7 @@ import { micros } from "../base/units.ts";
 import type { Account, AccountTable, ApiToken, TokenTable } from "../catalog/catalog.ts";
 import type { Principal, Role } from "../contract/rights.ts";
 import type { Log } from "../observe/log.ts";
-import { hashOf, isToken, newToken, newTokenId } from "./credentials.ts";
+import { hashOf, isToken, newToken, newPublicId } from "./credentials.ts";
 import { isRoleWithin } from "./roles.ts";
 
 export const TOKEN_DAYS_DEFAULT = 90;
@@ -56,7 +56,7 @@ export class Tokens {
     }
     const token = newToken(this.random);
     const kept = {
-      id: newTokenId(this.random),
+      id: newPublicId(this.random),
       hash: hashOf(token),
       account: account.name,
       name,

@@ -1,4 +1,4 @@
-/** Routes of set-up, sessions, accounts, one's own password and second factor, tokens, and OpenID Connect. */
+/** Routes of set-up, signing in, accounts, one's own password and second factor, tokens, and OpenID Connect. */
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { SternwayError } from "../base/errors.ts";
@@ -12,14 +12,14 @@ import { takeBackCredentials } from "./credential-routes.ts";
 import { recordEvent } from "./record.ts";
 
 export function registerAccessRoutes(app: OpenAPIHono<ApiEnv>, context: ApiContext): void {
-  registerSessionRoutes(app, context);
+  registerSignInRoutes(app, context);
   registerAccountRoutes(app, context);
   registerOwnRoutes(app, context);
   registerTokenRoutes(app, context);
   registerOidcRoutes(app, context);
 }
 
-function registerSessionRoutes(app: OpenAPIHono<ApiEnv>, context: ApiContext): void {
+function registerSignInRoutes(app: OpenAPIHono<ApiEnv>, context: ApiContext): void {
   const { access } = context;
 
   app.openapi(routes.getSetup, (c) => {
@@ -259,21 +259,21 @@ function backToConsole(error: unknown): string {
   return `/?sign-in=${encodeURIComponent(reason)}`;
 }
 
-type Asked = Context<ApiEnv>;
+export type Asked = Context<ApiEnv>;
 
-function requestOf(c: Asked): { headers: Headers; secure: boolean; from: string } {
+export function requestOf(c: Asked): { headers: Headers; secure: boolean; from: string } {
   return { headers: c.req.raw.headers, secure: c.env.secure, from: c.env.from };
 }
 
 /** @throws denied: nobody has signed in */
-function principalOf(c: Asked): Principal {
+export function principalOf(c: Asked): Principal {
   const principal = c.get("principal");
   if (principal) return principal;
   throw new SternwayError("denied", "nobody has signed in", { status: 401 });
 }
 
 /** Who asks, as an account. @throws denied: by a token, which could make itself outlast its end; invalid: over the control socket, which has no account */
-function ownAccount(c: Asked, { access }: ApiContext): Account {
+export function ownAccount(c: Asked, { access }: ApiContext): Account {
   const { by, name } = principalOf(c);
   if (by === "session") return access.accounts.get(name);
   if (by === "control") throw new SternwayError("invalid", "over the control socket nobody has an account of his own");
@@ -289,7 +289,10 @@ function accountNamed({ access }: ApiContext, name: string | undefined): Account
 function signedIn(c: Asked, context: ApiContext, account: Account, opened: OpenedSession): WireSession {
   c.header("set-cookie", opened.cookie);
   const { name, role, machines } = account;
-  return wireSession(context, { name, role, machines, by: "session" }, account, opened);
+  const principal: Principal = { name, role, machines, by: "session" };
+  // For the audit, which could not say otherwise who came in.
+  c.set("principal", principal);
+  return wireSession(context, principal, account, opened);
 }
 
 function wireSession(

@@ -26,6 +26,7 @@ import type {
   WireVaultSpace,
   WireVerifyLine,
 } from "../contract/contract.ts";
+import type { ConsoleFiles } from "../contract/console-files.ts";
 import type { OperationId } from "../contract/contract.ts";
 import type { Principal } from "../contract/rights.ts";
 import type { Log } from "../observe/log.ts";
@@ -33,7 +34,6 @@ import type { Metrics } from "../observe/metrics.ts";
 import type { Notifier } from "../notify/notify.ts";
 import type { Signals } from "../signals/signals.ts";
 import type { Volumes } from "../volume/volumes.ts";
-import type { ConsoleFiles } from "./console-routes.ts";
 import type { Ownership } from "./authority.ts";
 import type { CredentialMaker } from "./credential-routes.ts";
 import type { JobRunner } from "./job-runner.ts";
@@ -162,8 +162,7 @@ export interface ApiContext {
   signals: SignalDesk;
   /** What reports say of the appliance: by what people know it, and below how much free space writes are refused. */
   reporting: { appliance: string; reserveBytes: number };
-  /** Absent: as much as anybody needs. */
-  rates?: Rates;
+  rates: Rates;
   catalog: Catalog;
   metrics: Metrics;
   log: Log;
@@ -190,5 +189,7 @@ export interface ApiEnv {
     operation: OperationId;
     /** Somebody was not let in, and the status does not say so: for the audit. */
     isRefused?: boolean;
+    /** Whose account it was about, where neither path nor body says so: for the audit. */
+    account?: string;
   };
 }

@@ -88,7 +88,9 @@ async function factsOf(
     const value = body[name] ?? c.req.query(name);
     if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") detail[name] = value;
   }
-  const named = detail["name"] ?? detail["volume"] ?? detail["machine"] ?? detail["vault"];
+  const account = c.get("account");
+  if (account !== undefined) detail["account"] = account;
+  const named = account ?? detail["name"] ?? detail["volume"] ?? detail["machine"] ?? detail["vault"];
   const inPath = operation === undefined ? undefined : subjectIn(routes[operation].path, path);
   return {
     who: principal?.name ?? "-",

@@ -107,8 +107,8 @@ export function seenVolumes(principal: Principal | undefined, ownership: Ownersh
 
 /** 401 asks to sign in; 403 says that it would not help. */
 function refusedResponse(error: SternwayError): Response {
-  if (error.facts["status"] !== 401)
-    return respond(problemOf(error, { todo: "Ask an administrator of this appliance." }));
-  const todo = "Sign in by POST /v1/session, or send an API token as `Authorization: Bearer TOKEN`.";
-  return respond(problemOf(error, { status: 401, todo }), { "www-authenticate": 'Bearer realm="sternway"' });
+  if (error.facts["status"] === 401)
+    return respond(problemOf(error, { status: 401 }), { "www-authenticate": 'Bearer realm="sternway"' });
+  const isRole = error.facts["role"] !== undefined;
+  return respond(problemOf(error, isRole ? { todo: "Ask an administrator of this appliance." } : {}));
 }

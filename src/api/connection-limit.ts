@@ -11,11 +11,11 @@ export interface ConnectionLimits {
   perAddress: number;
 }
 
-/** An idle one costs some 20 KiB. */
-export const CONNECTION_LIMITS: ConnectionLimits = { total: 1_024, perAddress: 256 };
+/** Of the control socket; of others the configuration says (`http.connectionsMax`). An idle one costs some 20 KiB. */
+const CONTROL_LIMITS: ConnectionLimits = { total: 1_024, perAddress: 256 };
 
 /** @param isLocal - a socket file, where all come from the same place */
-export function limitConnections(server: Server, isLocal: boolean, limits: ConnectionLimits = CONNECTION_LIMITS): void {
+export function limitConnections(server: Server, isLocal: boolean, limits: ConnectionLimits = CONTROL_LIMITS): void {
   const counts = new Map<string, number>();
   let total = 0;
   server.on("connection", (socket: Socket) => {

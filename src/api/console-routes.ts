@@ -4,26 +4,8 @@
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
+import type { ConsoleFile } from "../contract/console-files.ts";
 import type { ApiContext, ApiEnv } from "./appliance.ts";
-
-/** One file as it is sent. */
-export interface ConsoleFile {
-  type: string;
-  bytes: Uint8Array<ArrayBuffer>;
-  /** The same, compressed; absent where that gains nothing. */
-  gzip?: Uint8Array<ArrayBuffer>;
-  /** Quoted, as in the header. */
-  etag: string;
-  /** Its name never means anything else. */
-  immutable: boolean;
-}
-
-export interface ConsoleFiles {
-  /** What a path of `/assets/` gives. */
-  asset(path: string): Promise<ConsoleFile | undefined>;
-  /** The page for every path of the console. */
-  shell(): Promise<ConsoleFile>;
-}
 
 /** Scripts and styles of this origin only, and none inline; nobody else may frame the page or be sent its forms. */
 export const CONTENT_SECURITY_POLICY = [

@@ -39,7 +39,7 @@ export interface HttpTls {
   cert: string;
 }
 
-/** Listens until stopped. @param tls - without it, plain HTTP @throws unavailable: the address is in use or not ours, with facts.code */
+/** Listens until stopped. @param tls - without it, plain HTTP @param limits - of connections; left out: the control socket's @throws unavailable: the address is in use or not ours, with facts.code */
 export async function listenHttp(
   address: HttpAddress,
   answer: Answer,

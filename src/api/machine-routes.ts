@@ -33,8 +33,8 @@ export function registerMachineRoutes(app: OpenAPIHono<ApiEnv>, context: ApiCont
     const before = machines.get(name).volumes;
     const changed = machines.change(name, c.req.valid("json"));
     const left = before.map((info) => info.name).filter((each) => changed.volumes.every((info) => info.name !== each));
-    for (const { fingerprint } of left.length > 0 ? context.catalog.credentials.ofMachine(name) : [])
-      context.credentials.revoke(fingerprint, left);
+    for (const credential of left.length > 0 ? context.catalog.credentials.ofMachine(name) : [])
+      context.credentials.revoke(credential, left);
     tell("info", "machine-changed", name, `machine ${name} was changed; it has ${namesOf(changed)}`);
     return c.json(wireMachine(changed), 200);
   });
@@ -43,7 +43,7 @@ export function registerMachineRoutes(app: OpenAPIHono<ApiEnv>, context: ApiCont
     const { name } = c.req.valid("param");
     machines.remove(name);
     // One of the same name that is made later is another machine.
-    for (const { fingerprint } of context.catalog.credentials.ofMachine(name)) context.credentials.revoke(fingerprint);
+    for (const credential of context.catalog.credentials.ofMachine(name)) context.credentials.revoke(credential);
     context.catalog.credentials.removeAll(name);
     context.access.accounts.withoutMachine(name);
     tell("info", "machine-deleted", name, `machine ${name} was forgotten; its volumes stay`);

@@ -17,6 +17,7 @@ export interface Rate {
   perSecond: number;
 }
 
+/** As `http.rates` in the configuration has them. */
 export interface Rates {
   /** Of one principal, or of one address from which nobody has signed in. */
   requests: Rate;
@@ -25,12 +26,6 @@ export interface Rates {
   /** Of one address: each costs a hash of a password that is slow by intention. */
   signIn: Rate;
 }
-
-export const RATES: Rates = {
-  requests: { burst: 400, perSecond: 100 },
-  address: { burst: 1_600, perSecond: 400 },
-  signIn: { burst: 20, perSecond: 0.5 },
-};
 
 const BUCKETS_MAX = 10_000;
 

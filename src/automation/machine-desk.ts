@@ -238,16 +238,21 @@ export class MachineDesk {
   }
 
   /**
-   * The encrypted vault that a machine has volumes in: nothing that names the machine may be kept in the clear. One whose vault is closed may be encrypted.
+   * The encrypted vault that a machine has volumes in: nothing that names the machine may be kept in the clear. Where a volume is not to be had, because its
+   * vault is closed or it was deleted, its vault may be encrypted unless it is known to be plain.
    * @param vaultNaming - the encrypted vault that has a volume of a name
    */
-  secretVaultOf(machine: string, vaultNaming: (volume: string) => string | undefined): string | undefined {
+  secretVaultOf(
+    machine: string,
+    vaultNaming: (volume: string) => string | undefined,
+    isPlain: (vault: string) => boolean,
+  ): string | undefined {
     const record = this.all().find((each) => each.name === machine);
     if (!record) return undefined;
     const infos = this.options.volumes.list();
     for (const reference of record.volumes) {
       const info = volumeMeant(infos, reference);
-      const vault = info ? vaultNaming(info.name) : reference.vault;
+      const vault = info ? vaultNaming(info.name) : isPlain(reference.vault) ? undefined : reference.vault;
       if (vault !== undefined) return vault;
     }
     return undefined;

@@ -15,7 +15,10 @@ export interface NewAccount {
   createdAt: Micros;
 }
 
-/** Runs a query, and turns what SQLite throws into our error. */
+/**
+ * Runs a query, and turns what SQLite throws into our error. There are two: `run`, after which a power cut may undo what was written, and `keep`, after which it
+ * may not (see `catalog.ts`). What takes a right away, or uses up what lets somebody in, must be kept.
+ */
 export type RunQuery = <Result>(work: () => Result) => Result;
 
 /** Every method throws SternwayError "unavailable" when SQLite cannot do it. */
@@ -27,7 +30,7 @@ export interface AccountTable {
   findByIdentity(identity: string): Account | undefined;
   /** @returns false: there is one of that name or identity */
   insert(account: NewAccount): boolean;
-  /** Nothing happens when it is gone. */
+  /** Nothing happens when it is gone. Kept, unless it only notes attempts to sign in. */
   update(name: string, change: Partial<Omit<Account, "name">>): void;
   /** Notes that the code of a step was used. @returns false: it, or a later one, was already */
   useTotpStep(name: string, step: number): boolean;
@@ -37,14 +40,17 @@ export interface AccountTable {
   localAdministrators(): string[];
 }
 
-export function accountTable(db: BunSQLiteDatabase, run: RunQuery): AccountTable {
+/** Wrong passwords come as fast as somebody guesses: to sync each would let him slow down everybody. */
+const NOTES: ReadonlySet<string> = new Set<keyof Account>(["signedInAt", "failedCount", "failedAt"]);
+
+export function accountTable(db: BunSQLiteDatabase, run: RunQuery, keep: RunQuery): AccountTable {
   return {
     count: () => run(() => db.select({ count: count() }).from(accounts).all()[0]?.count ?? 0),
     list: () => run(() => db.select().from(accounts).orderBy(asc(accounts.name)).all()),
     find: (name) => run(() => db.select().from(accounts).where(eq(accounts.name, name)).get()),
     findByIdentity: (identity) => run(() => db.select().from(accounts).where(eq(accounts.identity, identity)).get()),
     insert: (account) =>
-      run(
+      keep(
         () =>
           db
             .insert(accounts)
@@ -53,9 +59,12 @@ export function accountTable(db: BunSQLiteDatabase, run: RunQuery): AccountTable
             .returning({ name: accounts.name })
             .all().length === 1,
       ),
-    update: (name, change) => run(() => db.update(accounts).set(change).where(eq(accounts.name, name)).run()),
+    update: (name, change) =>
+      (Object.keys(change).every((field) => NOTES.has(field)) ? run : keep)(() =>
+        db.update(accounts).set(change).where(eq(accounts.name, name)).run(),
+      ),
     useTotpStep: (name, step) =>
-      run(
+      keep(
         () =>
           db
             .update(accounts)
@@ -64,7 +73,7 @@ export function accountTable(db: BunSQLiteDatabase, run: RunQuery): AccountTable
             .returning({ name: accounts.name })
             .all().length === 1,
       ),
-    delete: (name) => run(() => db.delete(accounts).where(eq(accounts.name, name)).run()),
+    delete: (name) => keep(() => db.delete(accounts).where(eq(accounts.name, name)).run()),
     localAdministrators: () =>
       run(() =>
         db

@@ -2,8 +2,9 @@
  * The door of the room: `catalog.db`, an SQLite database of what people want to know about the appliance's work: jobs
  * and events. It is never needed to read a vault (DESIGN: section 1) and may be lost.
  *
- * After a crash SQLite's write-ahead log brings it to the last transaction that reached the disk; the newest few may be
- * missing (synchronous=NORMAL), which costs lines of history and nothing else. A file that is damaged, or that a newer
+ * After a crash SQLite's write-ahead log brings it to the last transaction that reached the disk. What people set up, and above all what takes a right away, is
+ * there before it is answered (synchronous=FULL): an account that was removed must not come back with the power. Of jobs, events and series the newest few may
+ * be missing (synchronous=NORMAL), for each would cost a sync, in which the one thread that answers disks stands still. A file that is damaged, or that a newer
  * program made, is renamed to `catalog.db.set-aside-…` and a new one is made, with an event that says so. One that cannot be
  * used at the moment (a full disk, somebody's lock) stays where it is, and the catalog lives in memory until the next start: what
  * people set up must not be gone because a disk was full once.
@@ -207,6 +208,16 @@ function catalogOn(database: Database, clock: Clock, inMemory: boolean): Catalog
       throw new SternwayError("unavailable", `the catalog could not be used: ${errorText(cause)}`, {}, { cause });
     }
   };
+  // A transaction's sync writes the log out from its beginning, so whatever was only written before is on the disk then too.
+  const keep = <Result>(work: () => Result): Result =>
+    run(() => {
+      database.run("PRAGMA synchronous = FULL");
+      try {
+        return work();
+      } finally {
+        database.run("PRAGMA synchronous = NORMAL");
+      }
+    });
   atStart(() => interruptRunningJobs(db, clock.wall()));
   atStart(() => interruptRunningRuns(db, clock.wall()));
   const listeners = new Set<(event: CatalogEvent) => void>();
@@ -224,9 +235,9 @@ function catalogOn(database: Database, clock: Clock, inMemory: boolean): Catalog
   };
   return {
     inMemory,
-    accounts: accountTable(db, run),
-    sessions: sessionTable(db, run),
-    tokens: tokenTable(db, run),
+    accounts: accountTable(db, run, keep),
+    sessions: sessionTable(db, run, keep),
+    tokens: tokenTable(db, run, keep),
     startJob: (kind, subject, askedBy) => run(() => insertJob(db, { kind, subject, askedBy, startedAt: clock.wall() })),
     progressJob: (id, progress) => run(() => updateJob(db, id, { progress: Math.min(Math.max(progress, 0), 1) })),
     finishJob: (id, error, state = "failed") =>
@@ -247,12 +258,12 @@ function catalogOn(database: Database, clock: Clock, inMemory: boolean): Catalog
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    notify: notifyTable(db, run),
+    notify: notifyTable(db, run, keep),
     growth: growthTable(db, run),
-    credentials: credentialTable(db, run),
-    machines: machineTable(db, run),
-    schedules: scheduleTable(db, run),
-    frozen: frozenTable(db, run),
+    credentials: credentialTable(db, run, keep),
+    machines: machineTable(db, run, keep),
+    schedules: scheduleTable(db, run, keep),
+    frozen: frozenTable(db, run, keep),
     signals: signalTable(db, run),
     close() {
       if (!open) return;

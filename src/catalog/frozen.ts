@@ -1,10 +1,11 @@
 /**
  * What scripts before bookmarks may have frozen: a row from before the first script is started until the second has run. One that is found at a start tells of an
- * appliance that was killed between the two. A process that is killed loses no row; a machine that loses power may lose the newest.
+ * appliance that was killed between the two, or lost power: each row is kept before it is gone by.
  */
 import { asc, eq } from "drizzle-orm";
 import type { BunSQLiteDatabase } from "drizzle-orm/bun-sqlite";
 import type { Micros } from "../base/units.ts";
+import type { RunQuery } from "./accounts.ts";
 import { frozen, NEXT_ID } from "./schema.ts";
 import type { VolumeReference } from "./stored-task.ts";
 
@@ -28,11 +29,11 @@ export interface FrozenTable {
   remove(id: number): void;
 }
 
-export function frozenTable(db: BunSQLiteDatabase, run: <Result>(work: () => Result) => Result): FrozenTable {
+export function frozenTable(db: BunSQLiteDatabase, run: RunQuery, keep: RunQuery): FrozenTable {
   return {
     list: () => run(() => db.select().from(frozen).orderBy(asc(frozen.id)).all()),
     add: (row) =>
-      run(() => {
+      keep(() => {
         const added = db.insert(frozen).values({ id: NEXT_ID, ...row });
         return added.returning({ id: frozen.id }).get().id;
       }),

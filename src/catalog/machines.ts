@@ -7,6 +7,7 @@ import type { BunSQLiteDatabase } from "drizzle-orm/bun-sqlite";
 import { SternwayError } from "../base/errors.ts";
 import type { Micros } from "../base/units.ts";
 import type { BookmarkScripts } from "../contract/scripts.ts";
+import type { RunQuery } from "./accounts.ts";
 import { machines, machineVolumes, NEXT_ID } from "./schema.ts";
 import type { VolumeReference } from "./stored-task.ts";
 
@@ -33,12 +34,12 @@ export interface MachineTable {
   remove(name: string): void;
 }
 
-export function machineTable(db: BunSQLiteDatabase, run: <Result>(work: () => Result) => Result): MachineTable {
+export function machineTable(db: BunSQLiteDatabase, run: RunQuery, keep: RunQuery): MachineTable {
   return {
     list: () => run(() => selectMachines(db)),
-    add: (machine) => run(() => insertMachine(db, machine)),
-    change: (name, change) => run(() => updateMachine(db, name, change)),
-    remove: (name) => run(() => deleteMachine(db, name)),
+    add: (machine) => keep(() => insertMachine(db, machine)),
+    change: (name, change) => keep(() => updateMachine(db, name, change)),
+    remove: (name) => keep(() => deleteMachine(db, name)),
   };
 }
 

@@ -211,6 +211,30 @@ export const MIGRATIONS: readonly string[] = [
      timeout_seconds integer NOT NULL,
      since integer NOT NULL
    );`,
+  `ALTER TABLE sessions ADD COLUMN id text DEFAULT '' NOT NULL;
+   ALTER TABLE sessions ADD COLUMN browser text DEFAULT '' NOT NULL;
+   UPDATE sessions SET id = lower(hex(randomblob(8)));
+   CREATE UNIQUE INDEX sessions_by_id ON sessions (id);`,
+  // SQLite cannot take a NOT NULL back, so the table is made anew.
+  `CREATE TABLE new_credentials (
+     id integer PRIMARY KEY NOT NULL,
+     machine text NOT NULL,
+     name text NOT NULL,
+     fingerprint text,
+     read_only integer NOT NULL,
+     created_by text NOT NULL,
+     created_at integer NOT NULL,
+     expires_at integer NOT NULL,
+     uid integer,
+     user text
+   );
+   INSERT INTO new_credentials (id, machine, name, fingerprint, read_only, created_by, created_at, expires_at)
+     SELECT id, machine, name, fingerprint, read_only, created_by, created_at, expires_at FROM credentials;
+   DROP TABLE credentials;
+   ALTER TABLE new_credentials RENAME TO credentials;
+   CREATE UNIQUE INDEX credentials_fingerprint_unique ON credentials (fingerprint);
+   CREATE INDEX credentials_by_machine ON credentials (machine);
+   CREATE INDEX credentials_by_uid ON credentials (uid);`,
 ];
 
 /** The version a catalog has. Above MIGRATIONS.length: a newer program made it. */

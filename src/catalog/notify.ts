@@ -5,6 +5,7 @@
 import { and, asc, count, desc, eq, gt, inArray, lt } from "drizzle-orm";
 import type { BunSQLiteDatabase } from "drizzle-orm/bun-sqlite";
 import type { Micros } from "../base/units.ts";
+import type { RunQuery } from "./accounts.ts";
 import { channels, deliveries, NEXT_ID, rules, troubles } from "./schema.ts";
 
 export type ChannelRow = typeof channels.$inferSelect;
@@ -42,13 +43,13 @@ export interface NotifyTable {
   endedCount(state: "sent" | "given-up"): number;
 }
 
-export function notifyTable(db: BunSQLiteDatabase, run: <Result>(work: () => Result) => Result): NotifyTable {
+export function notifyTable(db: BunSQLiteDatabase, run: RunQuery, keep: RunQuery): NotifyTable {
   return {
     channels: () => run(() => db.select().from(channels).orderBy(asc(channels.name)).all()),
     putChannel: (row) =>
-      run(() => db.insert(channels).values(row).onConflictDoUpdate({ target: channels.name, set: row }).run()),
+      keep(() => db.insert(channels).values(row).onConflictDoUpdate({ target: channels.name, set: row }).run()),
     deleteChannel: (name) =>
-      run(() =>
+      keep(() =>
         db.transaction((inside) => {
           inside.delete(channels).where(eq(channels.name, name)).run();
           inside.delete(troubles).where(eq(troubles.channel, name)).run();
@@ -57,8 +58,8 @@ export function notifyTable(db: BunSQLiteDatabase, run: <Result>(work: () => Res
       ),
     rules: () => run(() => db.select().from(rules).orderBy(asc(rules.name)).all()),
     putRule: (row) =>
-      run(() => db.insert(rules).values(row).onConflictDoUpdate({ target: rules.name, set: row }).run()),
-    deleteRule: (name) => run(() => db.delete(rules).where(eq(rules.name, name)).run()),
+      keep(() => db.insert(rules).values(row).onConflictDoUpdate({ target: rules.name, set: row }).run()),
+    deleteRule: (name) => keep(() => db.delete(rules).where(eq(rules.name, name)).run()),
     troubles: () => run(() => db.select().from(troubles).orderBy(desc(troubles.toldAt)).limit(TROUBLES_MAX).all()),
     putTrouble: (row) =>
       run(() => db.insert(troubles).values(row).onConflictDoUpdate({ target: troubles.key, set: row }).run()),

@@ -3,6 +3,7 @@ import { and, asc, desc, eq, lt } from "drizzle-orm";
 import type { BunSQLiteDatabase } from "drizzle-orm/bun-sqlite";
 import { SternwayError } from "../base/errors.ts";
 import type { Micros } from "../base/units.ts";
+import type { RunQuery } from "./accounts.ts";
 import { NEXT_ID, scheduleRuns, schedules } from "./schema.ts";
 import type { StoredTask, StoredTiming } from "./stored-task.ts";
 
@@ -41,7 +42,7 @@ export interface ScheduleTable {
   list(): Schedule[];
   /** @throws conflict: the name is taken */
   add(schedule: Schedule): void;
-  /** @throws not_found */
+  /** Kept, unless it only notes which times were seen to. @throws not_found */
   change(name: string, change: Partial<Omit<Schedule, "name" | "key" | "createdAt">>): void;
   /** Forgets its runs with it. @throws not_found */
   remove(name: string): void;
@@ -58,11 +59,11 @@ export function interruptRunningRuns(db: BunSQLiteDatabase, now: Micros): void {
   db.update(scheduleRuns).set(change).where(eq(scheduleRuns.outcome, "running")).run();
 }
 
-export function scheduleTable(db: BunSQLiteDatabase, run: <Result>(work: () => Result) => Result): ScheduleTable {
+export function scheduleTable(db: BunSQLiteDatabase, run: RunQuery, keep: RunQuery): ScheduleTable {
   return {
     list: () => run(() => db.select().from(schedules).orderBy(asc(schedules.name)).all()),
     add: (schedule) =>
-      run(() => {
+      keep(() => {
         if (exists(db, schedule.name)) {
           throw new SternwayError("conflict", `there is a schedule ${schedule.name} already`, {
             schedule: schedule.name,
@@ -71,12 +72,12 @@ export function scheduleTable(db: BunSQLiteDatabase, run: <Result>(work: () => R
         db.insert(schedules).values(schedule).run();
       }),
     change: (name, change) =>
-      run(() => {
+      (isNote(change) ? run : keep)(() => {
         if (!exists(db, name)) throw noSchedule(name);
         if (Object.keys(change).length > 0) db.update(schedules).set(change).where(eq(schedules.name, name)).run();
       }),
     remove: (name) =>
-      run(() => {
+      keep(() => {
         if (!exists(db, name)) throw noSchedule(name);
         db.transaction((tx) => {
           tx.delete(scheduleRuns).where(eq(scheduleRuns.schedule, name)).run();
@@ -87,6 +88,11 @@ export function scheduleTable(db: BunSQLiteDatabase, run: <Result>(work: () => R
     addRun: (added) => run(() => insertRun(db, added)),
     changeRun: (id, change) => run(() => db.update(scheduleRuns).set(change).where(eq(scheduleRuns.id, id)).run()),
   };
+}
+
+/** It comes with every run, and a run that is forgotten in a power cut is made up for. */
+function isNote(change: Partial<Schedule>): boolean {
+  return Object.keys(change).every((field) => field === "handledAt");
 }
 
 export function noSchedule(name: string): SternwayError {

@@ -169,8 +169,12 @@ export const sessions = sqliteTable(
     seenAt: microsColumn("seen_at").notNull(),
     /** Address from which it was opened. */
     from: text("from_address").notNull(),
+    /** By which people name it: random, and nothing follows from it. */
+    id: text("id").notNull().default(""),
+    /** The browser's name in short; empty: it was not noted. */
+    browser: text("browser").notNull().default(""),
   },
-  (table) => [index("sessions_by_account").on(table.account)],
+  (table) => [index("sessions_by_account").on(table.account), uniqueIndex("sessions_by_id").on(table.id)],
 );
 
 /** What lets programs in. */
@@ -252,14 +256,18 @@ export const credentials = sqliteTable(
     id: idColumn("id").primaryKey(),
     machine: text("machine").notNull(),
     name: text("name").notNull(),
-    /** SHA-256 of the certificate, hexadecimal. */
-    fingerprint: text("fingerprint").notNull().unique(),
+    /** SHA-256 of the certificate, hexadecimal; absent: it is a local user's. */
+    fingerprint: text("fingerprint").unique(),
     readOnly: flagColumn("read_only").notNull(),
     createdBy: text("created_by").notNull(),
     createdAt: microsColumn("created_at").notNull(),
     expiresAt: microsColumn("expires_at").notNull(),
+    /** Of a user of the appliance's own system, as it was when the credential was made; absent: it is a certificate. */
+    uid: idColumn("uid"),
+    /** That user's name, or the number again where it had none. */
+    user: text("user"),
   },
-  (table) => [index("credentials_by_machine").on(table.machine)],
+  (table) => [index("credentials_by_machine").on(table.machine), index("credentials_by_uid").on(table.uid)],
 );
 
 /** What volumes' writes were like, by the minute and by the hour; counts are blocks. */

@@ -11,26 +11,29 @@ export type Session = typeof sessions.$inferSelect;
 export interface SessionTable {
   insert(session: Session): void;
   find(idHash: string): Session | undefined;
+  /** By the name that people give it. */
+  findById(id: string): Session | undefined;
   /** Oldest first. */
   ofAccount(account: string): Session[];
   seen(idHash: string, at: Micros): void;
   delete(idHash: string): void;
-  /** @param but - the one that stays */
+  /** @param but - the hash of the one that stays */
   deleteOfAccount(account: string, but?: string): void;
   /** Those that were opened, or last seen, before. */
   deleteOld(openedBefore: Micros, seenBefore: Micros): void;
 }
 
-export function sessionTable(db: BunSQLiteDatabase, run: RunQuery): SessionTable {
+export function sessionTable(db: BunSQLiteDatabase, run: RunQuery, keep: RunQuery): SessionTable {
   return {
     insert: (session) => run(() => db.insert(sessions).values(session).run()),
     find: (idHash) => run(() => db.select().from(sessions).where(eq(sessions.idHash, idHash)).get()),
+    findById: (id) => run(() => db.select().from(sessions).where(eq(sessions.id, id)).get()),
     ofAccount: (account) =>
       run(() => db.select().from(sessions).where(eq(sessions.account, account)).orderBy(asc(sessions.createdAt)).all()),
     seen: (idHash, at) => run(() => db.update(sessions).set({ seenAt: at }).where(eq(sessions.idHash, idHash)).run()),
-    delete: (idHash) => run(() => db.delete(sessions).where(eq(sessions.idHash, idHash)).run()),
+    delete: (idHash) => keep(() => db.delete(sessions).where(eq(sessions.idHash, idHash)).run()),
     deleteOfAccount: (account, but = "") =>
-      run(() =>
+      keep(() =>
         db
           .delete(sessions)
           .where(and(eq(sessions.account, account), ne(sessions.idHash, but)))

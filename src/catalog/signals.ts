@@ -5,6 +5,7 @@
 import { and, asc, count, desc, eq, gte, lt, sql, type SQL } from "drizzle-orm";
 import type { BunSQLiteDatabase } from "drizzle-orm/bun-sqlite";
 import { micros, type Micros } from "../base/units.ts";
+import { countsOf, WRITE_COUNTS, type WriteCounts } from "../base/write-counts.ts";
 import { alarms, NEXT_ID, signalSeries, signalStates } from "./schema.ts";
 
 /** A volume, wherever it is named what. */
@@ -15,20 +16,9 @@ export interface SignalVolume {
   volume: number;
 }
 
-/** Sums of blocks of `[time, …)`; their meaning is write-measure.ts's. */
-export interface SignalSums {
+/** Sums of what was written in `[time, …)`. */
+export interface SignalSums extends WriteCounts {
   time: Micros;
-  blocks: number;
-  zero: number;
-  duplicate: number;
-  fresh: number;
-  storedBytes: number;
-  dense: number;
-  rewrites: number;
-  overPlain: number;
-  turned: number;
-  unknown: number;
-  cleared: number;
 }
 
 export type Alarm = typeof alarms.$inferSelect;
@@ -76,20 +66,6 @@ export interface SignalTable {
   openAlarms(of: SignalVolume): Alarm[];
   alarmCount(): number;
 }
-
-const SUM_FIELDS = [
-  "blocks",
-  "zero",
-  "duplicate",
-  "fresh",
-  "storedBytes",
-  "dense",
-  "rewrites",
-  "overPlain",
-  "turned",
-  "unknown",
-  "cleared",
-] as const;
 
 export function signalTable(db: BunSQLiteDatabase, run: <Result>(work: () => Result) => Result): SignalTable {
   return {
@@ -190,17 +166,15 @@ function merged(sums: readonly SignalSums[], length: number): SignalSums[] {
     const time = micros(Math.floor(each.time / length) * length);
     const known = byTime.get(time);
     if (!known) byTime.set(time, { ...each, time });
-    else for (const field of SUM_FIELDS) known[field] += each[field];
+    else for (const field of WRITE_COUNTS) known[field] += each[field];
   }
   return [...byTime.values()];
 }
 
 function put(db: Inside, of: SignalVolume, rhythm: Rhythm, sums: SignalSums): void {
-  const added = SUM_FIELDS.map((field) => [field, sql`${signalSeries[field]} + ${BigInt(Math.round(sums[field]))}`]);
-  const fields = Object.fromEntries(SUM_FIELDS.map((field) => [field, Math.round(sums[field])])) as Omit<
-    SignalSums,
-    "time"
-  >;
+  const added = WRITE_COUNTS.map((field) => [field, sql`${signalSeries[field]} + ${BigInt(Math.round(sums[field]))}`]);
+  const fields = countsOf(sums);
+  for (const field of WRITE_COUNTS) fields[field] = Math.round(fields[field]);
   db.insert(signalSeries)
     .values({ id: NEXT_ID, ...of, rhythm, time: sums.time, ...fields })
     .onConflictDoUpdate({

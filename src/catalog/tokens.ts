@@ -19,9 +19,9 @@ export interface TokenTable {
   deleteExpired(by: Micros): void;
 }
 
-export function tokenTable(db: BunSQLiteDatabase, run: RunQuery): TokenTable {
+export function tokenTable(db: BunSQLiteDatabase, run: RunQuery, keep: RunQuery): TokenTable {
   return {
-    insert: (token) => run(() => db.insert(tokens).values(token).run()),
+    insert: (token) => keep(() => db.insert(tokens).values(token).run()),
     findByHash: (hash) => run(() => db.select().from(tokens).where(eq(tokens.hash, hash)).get()),
     find: (id) => run(() => db.select().from(tokens).where(eq(tokens.id, id)).get()),
     list: (account) =>
@@ -34,7 +34,7 @@ export function tokenTable(db: BunSQLiteDatabase, run: RunQuery): TokenTable {
           .all(),
       ),
     used: (id, at) => run(() => db.update(tokens).set({ usedAt: at }).where(eq(tokens.id, id)).run()),
-    delete: (id) => run(() => db.delete(tokens).where(eq(tokens.id, id)).run()),
+    delete: (id) => keep(() => db.delete(tokens).where(eq(tokens.id, id)).run()),
     deleteExpired: (by) => run(() => db.delete(tokens).where(lte(tokens.expiresAt, by)).run()),
   };
 }

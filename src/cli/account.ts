@@ -1,7 +1,8 @@
-/** `sternway account list|add|change|remove|password|unlock|totp-off` */
+/** `sternway account list|add|change|remove|password|unlock|totp-off`; `account-sessions.ts` adds its own */
 import { Argument, Option, type Command } from "commander";
 import type { WireAccount } from "../contract/accounts.ts";
 import { ROLES, type Role } from "../contract/rights.ts";
+import { registerAccountSessions } from "./account-sessions.ts";
 import { collect } from "./arguments.ts";
 import { examples, invocation, type Context } from "./context.ts";
 import { newPassword, PASSWORD_FILE, type PasswordOptions } from "./password.ts";
@@ -19,6 +20,7 @@ export function registerAccount(program: Command, context: Context): void {
   registerListing(account, context);
   registerMaking(account, context);
   registerHelping(account, context);
+  registerAccountSessions(account, context);
 }
 
 function registerListing(account: Command, context: Context): void {

@@ -41,6 +41,29 @@ export function integerArgument(min: number, max: number): (text: string) => num
   };
 }
 
+/** For commander: one of a few words. */
+export function wordArgument<Word extends string>(words: readonly Word[]): (text: string) => Word {
+  return (text) => {
+    const found = words.find((word) => word === text);
+    if (found !== undefined) return found;
+    throw new InvalidArgumentError(`It must be one of ${words.join(", ")}.`);
+  };
+}
+
+/** Without what was not given. */
+export function given<Fields extends object>(
+  fields: Fields,
+): { [Key in keyof Fields]?: Exclude<Fields[Key], undefined> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
+    [Key in keyof Fields]?: Exclude<Fields[Key], undefined>;
+  };
+}
+
+/** What an option and its `--no-` leave of a setting. @param wanted - false: taken away; undefined: as it was */
+export function replaced<Value>(before: Value | undefined, wanted: Value | false | undefined): Value | undefined {
+  return wanted === false ? undefined : (wanted ?? before);
+}
+
 /** For commander: an option that may be given several times. */
 export function collect(value: string, before: string[] | undefined): string[] {
   return [...(before ?? []), value];

@@ -1,7 +1,7 @@
 /** `sternway audit list|export|verify|key` */
 import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
 import { resolve } from "node:path";
-import { InvalidArgumentError, type Command } from "commander";
+import { InvalidArgumentError, Option, type Command } from "commander";
 import { verifyAudit, type AuditHead, type AuditReport } from "../audit/audit.ts";
 import { systemError } from "../base/descriptor.ts";
 import { SternwayError } from "../base/errors.ts";
@@ -40,18 +40,20 @@ export function registerAudit(program: Command, context: Context): void {
     "sternway audit list --who ann --from 2026-11-20T00:00:00Z",
     "sternway audit list --subject web1 --action rollbackVolume",
     "sternway audit list --result refused --json",
-  );
+  ).addHelpText("after", "\nNumbers that are skipped are lines that hold a signature and nothing else.");
 
   examples(
     audit
       .command("export")
       .description("write the whole audit with its signatures, as JSON lines")
-      .option("--output <file>", "a new file (default: standard output)")
-      .action(async (options: { output?: string }, command: Command) => {
+      .option("--out <file>", "a new file (default: standard output)")
+      // Scripts may say it so; other commands say --out, and so do the help and the README.
+      .addOption(new Option("--output <file>").hideHelp().conflicts("out"))
+      .action(async ({ out, output }: { out?: string; output?: string }, command: Command) => {
         const run = invocation(context, command);
-        await interruptible((signal) => exportTo(run, options.output, signal));
+        await interruptible((signal) => exportTo(run, out ?? output, signal));
       }),
-    "sternway audit export --output audit-2026-11.jsonl",
+    "sternway audit export --out audit-2026-11.jsonl",
   );
 
   examples(

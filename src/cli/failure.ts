@@ -13,8 +13,23 @@ const NEXT_STEP: Record<ErrorKind, string> = {
   unavailable: "Try again when what is missing is there.",
   corrupt: "`sternway check` shows what is damaged; other moments may still be whole.",
   denied: "Give the right key or passphrase, or run it as a user who may, such as root.",
-  fenced: "Stop this appliance: another one writes to the vault now.",
+  fenced: "Find out which installation is meant to write there; `sternway vault take-over NAME` moves a vault here.",
   internal: "This is a defect of Sternway: please report it with the daemon's log.",
+};
+
+/** What shows the things that an error's facts name when one of them is missing; a volume comes before all of them. */
+const LISTS: Record<string, string> = {
+  machine: "machine list",
+  account: "account list",
+  token: "token list",
+  schedule: "schedule list",
+  script: "script list",
+  channel: "notify channel list",
+  rule: "notify rule list",
+  alarm: "alarm list",
+  job: "jobs",
+  tier: "tier list VAULT",
+  vault: "vault list",
 };
 
 /** Reports what a command threw. @returns the exit code */
@@ -52,5 +67,11 @@ function nextStep(error: SternwayError): string {
   if (error.facts["audit"] !== undefined)
     return "Keep these files as they are; an export made earlier shows what was there (--against FILE).";
   if (error.facts["code"] === "ENOSPC") return "Free some space there, then run it again.";
-  return NEXT_STEP[error.kind];
+  return error.kind === "not_found" ? afterMissing(error.facts) : NEXT_STEP[error.kind];
+}
+
+function afterMissing(facts: SternwayError["facts"]): string {
+  if (facts["volume"] !== undefined) return NEXT_STEP.not_found;
+  const list = Object.entries(LISTS).find(([fact]) => facts[fact] !== undefined)?.[1];
+  return list === undefined ? "Check the name or the path." : `\`sternway ${list}\` shows what there is.`;
 }

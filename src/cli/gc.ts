@@ -2,8 +2,9 @@
 import type { Command } from "commander";
 import { SternwayError } from "../base/errors.ts";
 import { formatSize } from "../base/units.ts";
-import type { GcLine } from "../contract/contract.ts";
-import { examples, invocation, type Context, type Invocation } from "./context.ts";
+import type { GcRunLine } from "../contract/contract.ts";
+import { examples, invocation, type Context } from "./context.ts";
+import { printLines } from "./printed-lines.ts";
 import { interruptible } from "./terminal.ts";
 import { count, showTime } from "./text.ts";
 
@@ -17,7 +18,8 @@ export function registerGc(program: Command, context: Context): void {
       .action(async (options: { vault?: string }, command: Command) => {
         const run = invocation(context, command);
         await interruptible(async (signal) => {
-          const failures = await report(run, run.client().gc(options, signal));
+          const last = await printLines<GcRunLine>(run, run.client().gc(options, signal), lineText);
+          const failures = last?.line === "end" ? last.failures : 0;
           if (failures > 0) {
             throw new SternwayError(
               "unavailable",
@@ -34,26 +36,7 @@ export function registerGc(program: Command, context: Context): void {
   );
 }
 
-/** @returns how many parts failed */
-async function report(run: Invocation, lines: AsyncIterable<GcLine>): Promise<number> {
-  let failures = 0;
-  let drawn = false;
-  for await (const line of lines) {
-    if (line.line === "failed") throw new SternwayError(line.problem.kind, line.problem.detail, line.problem.facts);
-    if (line.line === "end") failures = line.failures;
-    if (run.json) {
-      run.terminal.out(`${JSON.stringify(line)}\n`);
-      continue;
-    }
-    if (drawn) run.terminal.err("\r\x1b[K");
-    drawn = line.line === "progress" && run.terminal.errIsTerminal;
-    if (drawn) run.terminal.err(lineText(line));
-    else if (line.line !== "progress") run.terminal.out(`${lineText(line)}\n`);
-  }
-  return failures;
-}
-
-function lineText(line: Exclude<GcLine, { line: "failed" }>): string {
+function lineText(line: GcRunLine): string {
   switch (line.line) {
     case "progress":
       return `working on ${line.what}, ${line.done + 1} of ${line.total}`.slice(0, 78);

@@ -19,17 +19,18 @@ export function registerJobs(program: Command, context: Context): void {
             { title: "id", align: "right" },
             { title: "what" },
             { title: "of" },
-            { title: "state" },
             { title: "started" },
             { title: "by" },
+            // Last, since it says in full why a job failed.
+            { title: "state" },
           ],
           page.jobs.map((job) => [
             String(job.id),
             job.kind,
             job.subject,
-            stateText(job),
             showTime(job.startedAt),
             job.askedBy ?? "",
+            stateText(job),
           ]),
         );
         run.print(page, page.jobs.length === 0 ? "no jobs yet\n" : text);

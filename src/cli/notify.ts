@@ -1,8 +1,9 @@
 /** `sternway notify channel|rule|deliveries|kinds`: where notifications go, who gets what, and what became of them. */
-import { InvalidArgumentError, type Command } from "commander";
+import type { Command } from "commander";
 import type { SetChannelInput, WireChannel, WireChannelMade } from "../contract/notify.ts";
-import { collect, integerArgument } from "./arguments.ts";
+import { collect, given, integerArgument, wordArgument } from "./arguments.ts";
 import { examples, invocation, type Context, type Invocation } from "./context.ts";
+import { registerChannelSet, SECURITIES } from "./notify-channel-set.ts";
 import { registerNotifyRules } from "./notify-rules.ts";
 import { newPassword, PASSWORD_FILE, type PasswordOptions } from "./password.ts";
 import { showTime, table } from "./text.ts";
@@ -54,7 +55,7 @@ export function registerNotify(program: Command, context: Context): void {
         .argument("<name>")
         .requiredOption("--host <host>", "the mail server")
         .option("--port <port>", "default: 587", integerArgument(1, 65_535))
-        .option("--security <how>", "starttls (default), tls, or none", securityArgument)
+        .option("--security <how>", "starttls (default), tls, or none", wordArgument(SECURITIES))
         .option("--user <user>", "signs in; a password belongs to it")
         .option(...PASSWORD_FILE)
         .option("--server-name <name>", "the name in its certificate, where it is another")
@@ -124,6 +125,7 @@ export function registerNotify(program: Command, context: Context): void {
     "sternway notify channel remove ops",
   );
 
+  registerChannelSet(channel, context);
   registerNotifyRules(notify, context);
   registerDeliveries(notify, context);
 }
@@ -194,18 +196,6 @@ function commonOf({ brief, hourlyMax, gatherSeconds, ca }: CommonOptions) {
     gatherSeconds,
     ca: ca === undefined ? undefined : fileText(ca),
   });
-}
-
-/** Without what was not given. */
-function given<Fields extends object>(fields: Fields): { [Key in keyof Fields]?: Exclude<Fields[Key], undefined> } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
-    [Key in keyof Fields]?: Exclude<Fields[Key], undefined>;
-  };
-}
-
-function securityArgument(text: string): "starttls" | "tls" | "none" {
-  if (text === "starttls" || text === "tls" || text === "none") return text;
-  throw new InvalidArgumentError("It must be starttls, tls or none.");
 }
 
 function printMade(run: Invocation, made: WireChannelMade): void {

@@ -3,7 +3,8 @@ import type { Command } from "commander";
 import { SternwayError } from "../base/errors.ts";
 import { formatSize } from "../base/units.ts";
 import type { ScrubLine, ScrubStatus, VaultScrub } from "../contract/contract.ts";
-import { examples, invocation, type Context, type Invocation } from "./context.ts";
+import { examples, invocation, type Context } from "./context.ts";
+import { printLines } from "./printed-lines.ts";
 import { interruptible } from "./terminal.ts";
 import { count, facts, showTime } from "./text.ts";
 
@@ -20,7 +21,8 @@ export function registerScrub(program: Command, context: Context): void {
       .action(async (options: { full?: boolean; vault?: string }, command: Command) => {
         const run = invocation(context, command);
         await interruptible(async (signal) => {
-          const damaged = await report(run, run.client().scrub(options, signal));
+          const last = await printLines<RunLine>(run, run.client().scrub(options, signal), lineText);
+          const damaged = last?.line === "end" ? last.damaged : 0;
           if (damaged > 0) {
             throw new SternwayError(
               "corrupt",
@@ -48,25 +50,9 @@ export function registerScrub(program: Command, context: Context): void {
   );
 }
 
-async function report(run: Invocation, lines: AsyncIterable<ScrubLine>): Promise<number> {
-  let damaged = 0;
-  let drawn = false;
-  for await (const line of lines) {
-    if (line.line === "failed") throw new SternwayError(line.problem.kind, line.problem.detail, line.problem.facts);
-    if (line.line === "end") damaged = line.damaged;
-    if (run.json) {
-      run.terminal.out(`${JSON.stringify(line)}\n`);
-      continue;
-    }
-    if (drawn) run.terminal.err("\r\x1b[K");
-    drawn = line.line === "progress" && run.terminal.errIsTerminal;
-    if (drawn) run.terminal.err(lineText(line));
-    else if (line.line !== "progress") run.terminal.out(`${lineText(line)}\n`);
-  }
-  return damaged;
-}
+type RunLine = Exclude<ScrubLine, { line: "failed" }>;
 
-function lineText(line: Exclude<ScrubLine, { line: "failed" }>): string {
+function lineText(line: RunLine): string {
   switch (line.line) {
     case "progress":
       return `scrubbing ${line.what}: ${formatSize(line.done)} of ${formatSize(line.total)}`.slice(0, 78);

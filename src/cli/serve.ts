@@ -37,7 +37,7 @@ export function registerServe(program: Command, context: Context): void {
             ...addresses.nbd.map((address): [string, string] => ["blocks (NBD)", address]),
             ["HTTP", addresses.http ?? "off"],
             ["peers", addresses.peers ?? "off"],
-            ...(setupCode === undefined ? [] : [["accounts", "none yet: run `sternway setup`"] as [string, string]]),
+            ...(setupCode === undefined ? [] : [["accounts", firstAccount(dataDir)] as [string, string]]),
           ];
           run.print({ dataDir, ...addresses }, `Sternway serves ${dataDir}\n${facts(lines)}`);
           // Anything but a terminal may be a log, which keeps what it gets.
@@ -61,9 +61,17 @@ export function registerServe(program: Command, context: Context): void {
     "\nDIR/config.json sets the same and more, among it TLS for NBD (nbd.tls: certFile,\n" +
       "keyFile, caFile). NBD without TLS on an address other than loopback lets\n" +
       "everyone there read and write every volume.\n\n" +
+      "How much HTTP takes is set there too: http.rates (requests, address and signIn,\n" +
+      "each with burst and perSecond), http.connectionsMax (1024) and\n" +
+      "http.connectionsPerAddressMax (256).\n\n" +
       "An encrypted vault opens by the key file that config.json names for it\n" +
       "(vaults.NAME.keyFile), by systemd's credential vault.NAME.key or\n" +
       "vault.NAME.passphrase, or, started at a terminal, by a passphrase that is asked\n" +
       "for. Otherwise it stays locked until `sternway vault unlock NAME`.",
   );
+}
+
+/** What leads to the first account, as the same words in a terminal, which shows the code below, and in a log, which must not. */
+function firstAccount(dataDir: string): string {
+  return `none yet: open the HTTP address and type the set-up code (\`sternway setup --show-code --data ${dataDir}\` shows it)`;
 }

@@ -12,6 +12,8 @@ export interface Terminal {
   readonly errIsTerminal: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
+  /** Asks for a line before something final; left out: at the terminal where there is one. */
+  readonly ask?: (prompt: string) => string;
 }
 
 const OUT = 1;

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { formatSize } from "../base/units.ts";
 import type { WireVault, WireVolume } from "../contract/contract.ts";
 import { sizeArgument } from "./arguments.ts";
+import { confirmByName } from "./confirm.ts";
 import { examples, invocation, type Context } from "./context.ts";
 import { count, facts, showTime, table } from "./text.ts";
 
@@ -75,12 +76,20 @@ export function registerVolume(program: Command, context: Context): void {
       .description("delete a volume and all its history; branches of it stay")
       .argument("<name>")
       .option("--force", "although a client is attached")
-      .action(async (name: string, options: { force?: boolean }, command: Command) => {
+      .option("--yes", "without asking for the name at a terminal")
+      .action(async (name: string, { yes, ...options }: { force?: boolean; yes?: boolean }, command: Command) => {
         const run = invocation(context, command);
-        await run.client().deleteVolume(name, options);
+        const client = run.client();
+        if (yes !== true) {
+          const { sizeBytes, createdAt } = await client.volume(name);
+          const what = `${name}, ${formatSize(sizeBytes)}, goes with all its history since ${showTime(createdAt)}`;
+          confirmByName(run.terminal, name, `${what}. Nothing brings it back.`);
+        }
+        await client.deleteVolume(name, options);
         run.print({ deleted: name }, `deleted ${name}\n`);
       }),
     "sternway volume delete web1",
+    "sternway volume delete web1 --yes",
   );
 }
 

@@ -8,6 +8,7 @@ import {
   tokenMadeSchema,
 } from "./accounts.ts";
 import type { Role } from "./rights.ts";
+import { sessionListSchema, sessionsEndedSchema } from "./sessions.ts";
 import { send, sendForJson, type ClientTarget } from "./transport.ts";
 
 const accountPath = (name: string): string => `/v1/accounts/${encodeURIComponent(name)}`;
@@ -36,6 +37,17 @@ export function accessClient(target: ClientTarget) {
       sendForJson(target, { method: "POST", path: `${accountPath(name)}/unlock` }, accountSchema),
     turnAccountTotpOff: (name: string) =>
       sendForJson(target, { method: "DELETE", path: `${accountPath(name)}/totp` }, accountSchema),
+    /** @param account - one's own if left out; needed over the control socket */
+    sessions: async (account?: string) =>
+      (await sendForJson(target, { method: "GET", path: "/v1/sessions", query: { account } }, sessionListSchema))
+        .sessions,
+    /** All but the one that asks. @returns how many */
+    endSessions: async (account?: string): Promise<number> =>
+      (await sendForJson(target, { method: "DELETE", path: "/v1/sessions", query: { account } }, sessionsEndedSchema))
+        .ended,
+    async endSession(id: string): Promise<void> {
+      await send(target, { method: "DELETE", path: `/v1/sessions/${encodeURIComponent(id)}` });
+    },
     tokens: async () => (await sendForJson(target, { method: "GET", path: "/v1/tokens" }, tokenListSchema)).tokens,
     /** @param wish.account - over the control socket: whose it is */
     addToken: (wish: { name: string; role?: Role; machines?: string[]; expiresInDays?: number; account?: string }) =>

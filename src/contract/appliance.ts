@@ -40,6 +40,22 @@ export const getMetrics = createRoute({
   responses: { 200: { description: "metrics", content: { "text/plain": { schema: z.string() } } }, default: problem },
 });
 
+/** How a vault that is only read here keeps up with its tier. */
+export const followSchema = z
+  .object({
+    everySeconds: countSchema.openapi({ description: "between two looks; 0: it looks when it is refreshed" }),
+    currentAt: timeSchema.optional().openapi({
+      description: "when the tier said last that it has nothing newer; absent: not since the vault was opened",
+    }),
+    newestAt: timeSchema
+      .optional()
+      .openapi({ description: "the newest write that can be read; absent: there is none" }),
+    reason: z.string().optional().openapi({ description: "why the last look failed" }),
+    olderViews: countSchema.openapi({ description: "older states that somebody is still reading from" }),
+  })
+  .openapi("Follow");
+export type WireFollow = z.output<typeof followSchema>;
+
 export const vaultStatusSchema = z
   .object({
     id: z.string(),
@@ -57,6 +73,7 @@ export const vaultStatusSchema = z
     layerCount: countSchema,
     freeBytes: bytesSchema,
     totalBytes: bytesSchema,
+    follow: followSchema.optional().openapi({ description: "of a vault that was opened from a tier to be read" }),
   })
   .openapi("VaultStatus");
 export type VaultStatus = z.output<typeof vaultStatusSchema>;

@@ -21,6 +21,7 @@ import * as retention from "./retention.ts";
 import * as schedules from "./schedules.ts";
 import * as scripts from "./scripts.ts";
 import * as scrub from "./scrub.ts";
+import * as sessions from "./sessions.ts";
 import * as signals from "./signals.ts";
 import * as tiers from "./tiers.ts";
 import * as timeline from "./timeline.ts";
@@ -118,6 +119,9 @@ export const routes = {
   getSession: access.getSession,
   signIn: access.signIn,
   signOut: access.signOut,
+  listSessions: sessions.listSessions,
+  endSessions: sessions.endSessions,
+  endSession: sessions.endSession,
   listAccounts: accounts.listAccounts,
   addAccount: accounts.addAccount,
   getAccount: accounts.getAccount,
@@ -164,6 +168,7 @@ export type OperationId = keyof typeof routes;
 export { PROBLEM_TYPE, problemOf, problemSchema, type Problem } from "./problem.ts";
 export type { WireSession } from "./access.ts";
 export type { WireAccount, WireToken } from "./accounts.ts";
+export type { WireOpenSession } from "./sessions.ts";
 export { LINES_TYPE } from "./route-parts.ts";
 export type { WireMoment } from "./fields.ts";
 export { type WireVolume } from "./volumes.ts";
@@ -179,6 +184,6 @@ export { EVENTS_TYPE, LAST_EVENT_HEADER, type WireJob } from "./jobs.ts";
 export { PAGE_DEFAULT } from "./pages.ts";
 export type { WireAuditEntry, WireAuditKey } from "./audit.ts";
 export type { WireDoors } from "./doors.ts";
-export type { CheckLine, CheckRequest, DiskList, Health, VaultStatus } from "./appliance.ts";
+export type { CheckLine, CheckRequest, DiskList, Health, VaultStatus, WireFollow } from "./appliance.ts";
 export type { AddTier, OpenVault, SyncLine, WireTier, WireVerifyLine } from "./tiers.ts";
 export type { VaultKey, WireVault, WireVaultSpace } from "./vaults.ts";

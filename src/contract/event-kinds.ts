@@ -255,6 +255,7 @@ const security = kindsOf("security", {
   },
   "token-added": { title: "An API token was made", todo: "" },
   "token-removed": { title: "An API token was removed", todo: "" },
+  "session-ended": { title: "Somebody was signed out elsewhere", todo: "" },
   "vault-unlock-denied": { ...warning, title: "A vault was not unlocked", todo: "Find out who tried." },
   "credential-made": { title: "A machine got credentials for its disks", todo: "" },
   "credential-removed": { title: "A machine's credentials were removed", todo: "" },

@@ -71,5 +71,18 @@ export function queryInteger(min: number, max: number) {
 /** `true` or `false` in a query. */
 export const queryBoolean = z.enum(["true", "false"]).transform((text) => text === "true");
 
+/**
+ * A part of a volume's history, cut into intervals.
+ * @param without - what stands in for `from` when it is left out, in words
+ * @param bucketsMax - intervals that one answer may have
+ */
+export function spanQuery(without: string, bucketsMax: number) {
+  return z.strictObject({
+    from: momentSchema.optional().openapi({ description: `a moment; ${without} if left out` }),
+    to: momentSchema.optional().openapi({ description: "a moment; now if left out" }),
+    buckets: queryInteger(1, bucketsMax).optional(),
+  });
+}
+
 /** The path of everything that belongs to one volume. */
 export const volumeParams = z.strictObject({ name: nameSchema });

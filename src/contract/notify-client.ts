@@ -9,11 +9,15 @@ import {
   ruleListSchema,
   ruleSchema,
   testResultSchema,
+  channelSettingsSchema,
+  type ChannelSettings,
   type CreateChannelInput,
+  type RuleSettings,
   type RuleSettingsInput,
   type SetChannelInput,
 } from "./notify.ts";
 import { reportListSchema, reportSchema, type ReportFormat, type ReportKind } from "./reports.ts";
+import { revise } from "./revise.ts";
 import { send, sendForJson, type ClientTarget } from "./transport.ts";
 
 const channelPath = (name: string): string => `/v1/channels/${encodeURIComponent(name)}`;
@@ -32,6 +36,11 @@ export function notifyClient(target: ClientTarget) {
       sendForJson(target, { method: "POST", path: "/v1/channels", body: channel }, channelMadeSchema),
     setChannel: (name: string, channel: SetChannelInput) =>
       sendForJson(target, { method: "PUT", path: channelPath(name), body: channel }, channelMadeSchema),
+    /** Changes a channel out of what it is. @param revised - gets its settings; called again when somebody was faster @throws conflict: each time somebody was */
+    reviseChannel: (name: string, revised: (now: ChannelSettings) => SetChannelInput) =>
+      revise(target, channelPath(name), { read: channelSchema, answer: channelMadeSchema }, (channel) =>
+        revised(channelSettingsSchema.parse(channel)),
+      ),
     async deleteChannel(name: string): Promise<void> {
       await send(target, { method: "DELETE", path: channelPath(name) });
     },
@@ -44,6 +53,11 @@ export function notifyClient(target: ClientTarget) {
       sendForJson(target, { method: "POST", path: "/v1/rules", body: { name, ...rule } }, ruleSchema),
     setRule: (name: string, rule: RuleSettingsInput) =>
       sendForJson(target, { method: "PUT", path: rulePath(name), body: rule }, ruleSchema),
+    /** Changes a rule out of what it is, as {@link reviseChannel} does. */
+    reviseRule: (name: string, revised: (now: RuleSettings) => RuleSettingsInput) =>
+      revise(target, rulePath(name), { read: ruleSchema, answer: ruleSchema }, ({ name: _, createdAt: __, ...now }) =>
+        revised(now),
+      ),
     async deleteRule(name: string): Promise<void> {
       await send(target, { method: "DELETE", path: rulePath(name) });
     },

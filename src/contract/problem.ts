@@ -49,12 +49,12 @@ const TITLES: Record<ErrorKind, string> = {
 
 const TODO: Record<ErrorKind, string> = {
   invalid: "Change the request as the detail says; /openapi.json lists what is allowed.",
-  not_found: "Check the name; GET /v1/volumes lists the volumes.",
+  not_found: "Check what the path and the body name; the detail says what is not there.",
   conflict: "Change that state first, or repeat with force where the operation offers it.",
   unavailable: "Try again later; the detail says what is missing.",
   corrupt: "Run `sternway check` to see what is damaged; other moments may still be whole.",
-  fenced: "Stop this appliance: another one writes to the vault now.",
-  denied: "Ask from this machine, or through a program on it.",
+  fenced: "Find out which installation is meant to write there; taking the vault over moves it here.",
+  denied: "Do what the detail says; rights are given by an administrator of this appliance.",
   internal: "Look into the appliance's log and report the entry found there.",
 };
 
@@ -71,6 +71,12 @@ const STATUS: Record<ErrorKind, number> = {
 
 const WAIT = "Wait as long as the detail says, then try again.";
 const SIGN_IN = "Sign in by POST /v1/session, or send an API token as `Authorization: Bearer TOKEN`.";
+const FOR_ALL: ReadonlySet<string> = new Set([...Object.values(TODO), WAIT, SIGN_IN]);
+
+/** Whether a problem's next step is the one for all errors of a kind, which speaks to programs: what people use has words of its own. */
+export function isForPrograms(todo: string): boolean {
+  return FOR_ALL.has(todo);
+}
 
 /** The HTTP status of an error: by kind, but 507 when the disk is full, and of `denied` 401 to whoever may sign in and 429 to whoever has to wait. */
 export function statusOf(kind: ErrorKind, facts: SternwayError["facts"]): number {

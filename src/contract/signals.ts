@@ -5,9 +5,9 @@ import {
   bytesSchema,
   countSchema,
   lsnSchema,
-  momentSchema,
   nameSchema,
   queryInteger,
+  spanQuery,
   timeSchema,
   volumeParams,
 } from "./fields.ts";
@@ -128,11 +128,7 @@ export const getSignals = createRoute({
   tags,
   request: {
     params: volumeParams,
-    query: z.strictObject({
-      from: momentSchema.optional().openapi({ description: "a moment; a day before the end if left out" }),
-      to: momentSchema.optional().openapi({ description: "a moment; now if left out" }),
-      buckets: queryInteger(1, SIGNAL_BUCKETS_MAX).optional(),
-    }),
+    query: spanQuery("a day before the end", SIGNAL_BUCKETS_MAX),
   },
   responses: { 200: json("the signals", volumeSignalsSchema), default: problem },
 });

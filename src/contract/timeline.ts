@@ -1,6 +1,6 @@
 /** What happened to a volume over time: intervals with their counts, marks, and flush points one by one. */
 import { createRoute, z } from "@hono/zod-openapi";
-import { bytesSchema, countSchema, lsnSchema, momentSchema, queryInteger, timeSchema, volumeParams } from "./fields.ts";
+import { bytesSchema, countSchema, lsnSchema, queryInteger, spanQuery, timeSchema, volumeParams } from "./fields.ts";
 import { json, problem } from "./route-parts.ts";
 
 export const timelineSchema = z
@@ -51,11 +51,7 @@ export const getTimeline = createRoute({
   tags: ["timeline"],
   request: {
     params: volumeParams,
-    query: z.strictObject({
-      from: momentSchema.optional().openapi({ description: "a moment; creation if left out" }),
-      to: momentSchema.optional().openapi({ description: "a moment; now if left out" }),
-      buckets: queryInteger(1, TIMELINE_BUCKETS_MAX).optional(),
-    }),
+    query: spanQuery("creation", TIMELINE_BUCKETS_MAX),
   },
   responses: { 200: json("the timeline", timelineSchema), default: problem },
 });

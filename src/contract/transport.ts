@@ -91,9 +91,18 @@ export async function sendForJson<Schema extends z.ZodType>(
   call: Call,
   schema: Schema,
 ): Promise<z.output<Schema>> {
+  return (await sendForTagged(target, call, schema)).value;
+}
+
+/** The same with the answer's ETag, by which what was read is changed only as it was. @property etag - undefined where the answer has none */
+export async function sendForTagged<Schema extends z.ZodType>(
+  target: ClientTarget,
+  call: Call,
+  schema: Schema,
+): Promise<{ value: z.output<Schema>; etag: string | undefined }> {
   const response = await send(target, call);
   const text = await response.text().catch((cause: unknown) => cutOff(call, cause));
-  return shaped(schema, parseJson(text), call);
+  return { value: shaped(schema, parseJson(text), call), etag: response.headers.get("etag") ?? undefined };
 }
 
 /** The connection broke in the middle of an answer: the appliance was stopped or killed, and what it did meanwhile is not known. */

@@ -1,5 +1,5 @@
 /** What was got back: restores, imports, rollbacks and branches, with how they ended and who asked. */
-import type { Job } from "../catalog/catalog.ts";
+import { jobSection, jobsOf } from "./jobs.ts";
 import { count, EVENTS_MAX, had, section, timeCell, type Body, type Finding } from "./parts.ts";
 import type { Range, ReportSources } from "./sources.ts";
 
@@ -7,7 +7,7 @@ const JOBS = ["restore", "rollback", "import"];
 const EVENTS = ["volume-rolled-back", "volume-branched", "vault-opened-from-tier", "vault-taken-over"];
 
 export async function restoresReport(sources: ReportSources, range: Range): Promise<Body> {
-  const jobs = sources.jobs({ ...range, limit: EVENTS_MAX }).filter(({ kind }) => JOBS.includes(kind));
+  const jobs = jobsOf(sources, range, JOBS);
   const events = sources.events({ ...range, kinds: EVENTS, limit: EVENTS_MAX });
   const failed = jobs.filter(({ state }) => state !== "done" && state !== "running");
   const findings: Finding[] = failed.map(({ kind, subject, state, error }) => ({
@@ -28,19 +28,7 @@ export async function restoresReport(sources: ReportSources, range: Range): Prom
   return {
     findings,
     sections: [
-      section(
-        "Restores, imports and rollbacks",
-        [
-          ["startedAt", "Started", "time"],
-          ["kind", "What", "text"],
-          ["subject", "Of", "text"],
-          ["askedBy", "Asked by", "text"],
-          ["state", "Ended", "text"],
-          ["seconds", "Took", "seconds"],
-          ["error", "Why", "text"],
-        ],
-        jobs.map(jobRow),
-      ),
+      jobSection("Restores, imports and rollbacks", "Why", jobs),
       section(
         "Changes of history",
         [
@@ -60,17 +48,5 @@ export async function restoresReport(sources: ReportSources, range: Range): Prom
         sets,
       ),
     ],
-  };
-}
-
-export function jobRow({ startedAt, finishedAt, kind, subject, state, error, askedBy }: Job) {
-  return {
-    startedAt: timeCell(startedAt),
-    kind,
-    subject,
-    askedBy,
-    state,
-    seconds: finishedAt === null ? null : Math.round((finishedAt - startedAt) / 1e4) / 100,
-    error,
   };
 }

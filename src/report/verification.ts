@@ -1,13 +1,13 @@
 /** Whether what is stored can be read: scrubs, checks, verified tiers, and what they found. */
+import { jobSection, jobsOf } from "./jobs.ts";
 import { count, EVENTS_MAX, section, timeCell, type Body, type Finding } from "./parts.ts";
-import { jobRow } from "./restores.ts";
 import type { Range, ReportSources } from "./sources.ts";
 
 const JOBS = ["check", "scrub", "verify-tier"];
 const EVENTS = ["damage", "lost", "repaired", "file-restored", "vault-damaged"];
 
 export async function verificationReport(sources: ReportSources, range: Range): Promise<Body> {
-  const jobs = sources.jobs({ ...range, limit: EVENTS_MAX }).filter(({ kind }) => JOBS.includes(kind));
+  const jobs = jobsOf(sources, range, JOBS);
   const events = sources.events({ ...range, kinds: EVENTS, limit: EVENTS_MAX });
   const { cycleDays, vaults } = sources.scrub();
   const findings: Finding[] = [];
@@ -64,19 +64,7 @@ export async function verificationReport(sources: ReportSources, range: Range): 
         ),
         { about: `In ${cycleDays} days everything that is stored is read once.` },
       ),
-      section(
-        "Checks, scrubs and verified tiers that were asked for",
-        [
-          ["startedAt", "Started", "time"],
-          ["kind", "What", "text"],
-          ["subject", "Of", "text"],
-          ["askedBy", "Asked by", "text"],
-          ["state", "Ended", "text"],
-          ["seconds", "Took", "seconds"],
-          ["error", "Result", "text"],
-        ],
-        jobs.map(jobRow),
-      ),
+      jobSection("Checks, scrubs and verified tiers that were asked for", "Result", jobs),
       section(
         "Findings and repairs",
         [

@@ -7,6 +7,7 @@ import type { Clock, Timer } from "../base/clock.ts";
 import { isSternwayError } from "../base/errors.ts";
 import { inTurns } from "../base/turns.ts";
 import { lsn, micros, type Lsn } from "../base/units.ts";
+import { countsOf } from "../base/write-counts.ts";
 import type { SignalSums, SignalVolume } from "../catalog/catalog.ts";
 import { areasOf, learnAreas, unsealedAfter } from "../vault/content/content-survey.ts";
 import type { StrandAreas, StrandWrites, WriteSlice } from "../vault/content/content-survey.ts";
@@ -324,8 +325,6 @@ export class VaultWatch {
   }
 }
 
-function sumsOf({ from, ...slice }: WriteSlice): SignalSums {
-  const { blocks, zero, duplicate, fresh, storedBytes, dense, rewrites, overPlain, turned, unknown, cleared } = slice;
-  const counts = { blocks, zero, duplicate, fresh, storedBytes, dense, rewrites, overPlain, turned, unknown, cleared };
-  return { time: micros(from), ...counts };
+function sumsOf(slice: WriteSlice): SignalSums {
+  return { time: micros(slice.from), ...countsOf(slice) };
 }

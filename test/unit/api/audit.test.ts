@@ -129,16 +129,17 @@ describe("a request", () => {
   test("to sign in names an account that there is, and nothing else that was typed", async () => {
     using api = await openApiFixture();
     await api.context.access.accounts.add({ name: "ann", role: "auditor", machines: [], password: "correct horse" });
-    const signIn = async (name: string): Promise<void> => {
+    const signIn = async (name: string, password = "wrong-wrong"): Promise<void> => {
       const headers = { host: "127.0.0.1", "content-type": "application/json" };
-      const body = JSON.stringify({ name, password: "wrong-wrong" });
+      const body = JSON.stringify({ name, password });
       await api.answer(new Request("http://127.0.0.1/v1/session", { method: "POST", headers, body }), LOOPBACK);
     };
     await signIn("Ann");
     // The password in the field above its own.
     await signIn("correct horse");
+    await signIn("ann", "correct horse");
     const entries = await entriesOf(api);
-    expect(entries.map(shortly)).toEqual(["- signIn Ann refused", "- signIn (unknown) refused"]);
+    expect(entries.map(shortly)).toEqual(["- signIn Ann refused", "- signIn (unknown) refused", "ann signIn ann done"]);
     expect(JSON.stringify(entries)).not.toContain("horse");
   });
 

@@ -1,5 +1,6 @@
 /** Credentials of machines over the API: who makes them, and what takes them back. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
+import type { Credential } from "../../../src/catalog/catalog.ts";
 import type { Principal } from "../../../src/contract/rights.ts";
 import { openApiFixture, type ApiFixture } from "../../support/api-fixture.ts";
 
@@ -22,7 +23,8 @@ beforeEach(async () => {
   revoked = [];
   Object.assign(api.context.credentials, {
     make: async () => ({ certificatePem: "", keyPem: "", authorityPem: "", fingerprint: `print-${++madeCount}` }),
-    revoke: (...words: unknown[]) => void revoked.push(words),
+    user: async (text: string) => ({ uid: 107, user: text }),
+    revoke: ({ fingerprint }: Credential, ...words: unknown[]) => void revoked.push([fingerprint, ...words]),
   });
 });
 afterEach(() => api[Symbol.dispose]());
@@ -33,7 +35,7 @@ const sent = (method: string, body?: unknown): RequestInit => ({
 });
 const make = async (who: Asker, machine: string, body: object = {}): Promise<number> =>
   (await api.askAs(who, `/v1/machines/${machine}/credentials`, sent("POST", { name: "laptop", ...body }))).status;
-const printsOf = (machine: string): string[] =>
+const printsOf = (machine: string): (string | null)[] =>
   api.context.catalog.credentials.ofMachine(machine).map(({ fingerprint }) => fingerprint);
 
 test("a credential of self-service is taken back when the machine is not its maker's any more", async () => {
@@ -86,4 +88,32 @@ test("a disk that leaves a machine ends the connections to it, and no others", a
   expect(revoked).toEqual([]);
   expect((await api.ask("/v1/machines/web", sent("PATCH", { volumes: ["web2"] }))).status).toBe(200);
   expect(revoked).toEqual([["print-1", ["web1"]]]);
+});
+
+test("a credential for a local user is made by administrators alone, and names the socket and no key", async () => {
+  const wish = { name: "vms", user: "libvirt-qemu" };
+  for (const who of [sue, { name: "olga", role: "operator" }] as const) expect(await make(who, "web", wish)).toBe(403);
+  const path = "/v1/machines/web/credentials";
+  const ask = async () => await (await api.askAs(ann, path, sent("POST", { ...wish, readOnly: false }))).json();
+  const user = { name: "libvirt-qemu", uid: 107 };
+  expect(await ask()).toEqual({
+    id: 1,
+    name: "vms",
+    user,
+    readOnly: false,
+    createdBy: "ann",
+    createdAt: expect.any(String),
+    expiresAt: expect.any(String),
+  });
+  api.context.doors = () => ({ socketPath: "/data/nbd.sock", localSocketPath: "/run/sternway/nbd.sock", nbd: [] });
+  expect(await ask()).toMatchObject({ id: 2, socketPath: "/run/sternway/nbd.sock" });
+  expect(await (await api.askAs(ann, path)).json()).toMatchObject({
+    credentials: [
+      { id: 1, user },
+      { id: 2, user },
+    ],
+  });
+  expect(JSON.stringify(api.context.catalog.events({ limit: 10 }))).toContain("the local user libvirt-qemu (uid 107)");
+  for (const bad of ["", "-i", "a b", "x:y", "../x", "a\nb"])
+    expect(await make(ann, "web", { ...wish, user: bad })).toBe(400);
 });

@@ -169,6 +169,7 @@ test("self-service sees and browses its own machine alone, and what belongs to i
 test("scripts are listed with what keeps each from being run", async () => {
   place("freeze", "exit 0");
   writeFileSync(join(api.dir, "scripts", "readme"), "not a program");
+  chmodSync(join(api.dir, "scripts", "readme"), 0o644);
   const listed = await json(send("GET", "/v1/scripts"));
   expect(listed).toMatchObject({
     folder: join(api.dir, "scripts"),

@@ -1,8 +1,9 @@
 import { expect, test } from "bun:test";
 import { systemClock, type Clock } from "../../../src/base/clock.ts";
-import { Buckets, placeOf } from "../../../src/api/rates.ts";
-import { createApi } from "../../../src/api/app.ts";
-import { openApiFixture, CONTROL } from "../../support/api-fixture.ts";
+import { Buckets, placeOf, type Rates } from "../../../src/api/rates.ts";
+import { createApi, type Answer } from "../../../src/api/app.ts";
+import { JobRunner } from "../../../src/api/job-runner.ts";
+import { openApiFixture, CONTROL, type ApiFixture } from "../../support/api-fixture.ts";
 
 function movingClock() {
   let seconds = 0;
@@ -53,9 +54,15 @@ const request = (path: string, init: RequestInit = {}): Request => {
   return made;
 };
 
+/** An API for which no time passes, however slow the machine is. */
+function limited({ context }: ApiFixture, rates: Rates): Answer {
+  const { catalog, log } = context;
+  return createApi({ ...context, jobs: new JobRunner({ catalog, log, clock: movingClock().clock }), rates });
+}
+
 test("too many requests are 429 with Retry-After, by address; the control socket is free", async () => {
   using api = await openApiFixture();
-  const answer = createApi({ ...api.context, rates: { requests: FAST, address: SLOW, signIn: FAST } });
+  const answer = limited(api, { requests: FAST, address: SLOW, signIn: FAST });
   const ask = async (from: string) => await answer(request("/healthz"), asTcp(from));
   expect([(await ask("192.0.2.1")).status, (await ask("192.0.2.1")).status]).toEqual([200, 200]);
   const refused = await ask("192.0.2.1");
@@ -69,7 +76,7 @@ test("too many requests are 429 with Retry-After, by address; the control socket
 
 test("a principal is limited wherever they come from, and sign-in by address", async () => {
   using api = await openApiFixture();
-  const answer = createApi({ ...api.context, rates: { requests: SLOW, address: FAST, signIn: SLOW } });
+  const answer = limited(api, { requests: SLOW, address: FAST, signIn: SLOW });
   const principal = JSON.stringify({ name: "anna", role: "auditor", machines: [], by: "token" });
   const headers = { "x-test-principal": principal };
   const ask = async (from: string) => (await answer(request("/v1/volumes", { headers }), asTcp(from))).status;
@@ -80,7 +87,7 @@ test("a principal is limited wherever they come from, and sign-in by address", a
 test("what the API asks itself is not counted", async () => {
   using api = await openApiFixture();
   await api.volumes.create("web1", 2 ** 20);
-  const answer = createApi({ ...api.context, rates: { requests: SLOW, address: SLOW, signIn: FAST } });
+  const answer = limited(api, { requests: SLOW, address: SLOW, signIn: FAST });
   const principal = JSON.stringify({ name: "anna", role: "administrator", machines: [], by: "session" });
   const change = (): Request =>
     request("/v1/volumes/web1", {

@@ -71,8 +71,16 @@ function bed(story: (bed: Bed) => Promise<void>): Promise<void> {
     migrate(database);
     const desk = new MachineDesk({
       volumes,
-      table: machineTable(drizzle(database), (work) => work()),
-      frozen: frozenTable(drizzle(database), (work) => work()),
+      table: machineTable(
+        drizzle(database),
+        (work) => work(),
+        (work) => work(),
+      ),
+      frozen: frozenTable(
+        drizzle(database),
+        (work) => work(),
+        (work) => work(),
+      ),
       folder: new ScriptFolder({ dir: scripts }),
       clock: world.sim.clock,
       log,
@@ -249,10 +257,14 @@ test("a machine with a volume of an encrypted vault, or of a closed one, is know
   bed(async (on) => {
     const naming = (volume: string): string | undefined => (volume === "c" ? "other" : undefined);
     on.desk.add({ name: "plain", description: "", volumes: ["loose"], scripts: null });
-    const secret = (machine: string) => on.desk.secretVaultOf(machine, naming);
+    const secret = (machine: string) => on.desk.secretVaultOf(machine, naming, (vault) => vault === "default");
     expect(["web", "plain", "c"].map(secret)).toEqual(["other", undefined, undefined]);
     on.closeOther();
     expect(["web", "plain"].map(secret)).toEqual(["other", undefined]);
+    // A volume that is gone from a plain vault makes no secret of its machine.
+    await on.volumes.delete("loose");
+    expect(secret("plain")).toBeUndefined();
+    expect(on.desk.secretVaultOf("plain", naming, () => false)).toBe("default");
   }));
 
 test("volumes that cannot be had are named, and nothing is done by halves; one made anew under the name is another", () =>

@@ -46,7 +46,11 @@ function bed(story: (bed: Bed) => Promise<void>): Promise<void> {
   const sim = new Simulation(1, START);
   const database = new Database(":memory:", { strict: true, safeIntegers: true });
   migrate(database);
-  const table = scheduleTable(drizzle(database), (work) => work());
+  const table = scheduleTable(
+    drizzle(database),
+    (work) => work(),
+    (work) => work(),
+  );
   const began: string[] = [];
   const told: Bed["told"] = [];
   const work: Bed["work"] = { do: async () => "done" };

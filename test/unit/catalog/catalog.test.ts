@@ -233,6 +233,28 @@ describe("openCatalog()", () => {
     });
   }
 
+  test("certificates of before users could have credentials go on to hold, and users may be added beside them", async () => {
+    const before = MIGRATIONS.findIndex((step) => step.includes("new_credentials"));
+    const database = new Database(path(), { create: true });
+    migrate(database, MIGRATIONS.slice(0, before));
+    database.run("INSERT INTO credentials VALUES (3, 'shop', 'host', 'aa', 0, 'ann', 5, 9000)");
+    database.close();
+    const catalog = await open();
+    const common = { machine: "shop", readOnly: true, createdBy: "ann", createdAt: micros(6), expiresAt: micros(9000) };
+    const of = { uid: 4_294_967_294, user: "vms" };
+    for (const name of ["a", "b"]) catalog.credentials.add({ ...common, name, ...of });
+    expect(() => catalog.credentials.add({ ...common, name: "c", fingerprint: "aa" })).toThrow();
+    const certificate = { id: 3, name: "host", fingerprint: "aa", uid: null, user: null, readOnly: false };
+    expect(catalog.credentials.byFingerprint("aa", micros(8999))).toMatchObject(certificate);
+    const users = [
+      { id: 4, name: "a", fingerprint: null, ...of },
+      { id: 5, name: "b", fingerprint: null, ...of },
+    ];
+    expect(catalog.credentials.ofUser(of.uid)).toMatchObject(users);
+    expect(catalog.credentials.ofMachine("shop")).toMatchObject([certificate, ...users]);
+    catalog.close();
+  });
+
   test("lives in memory when no file can be made, and says so", async () => {
     rmSync(dir, { recursive: true });
     const catalog = await open();

@@ -73,3 +73,31 @@ test("sternway token shows a token once, or puts it into a new file that others 
   expect((await fixture.run("token", "remove", tokens[0]!.id)).err).toContain("no token");
   expect((await fixture.run("token", "list")).out).toContain("agent");
 });
+
+test("sternway account sessions lists where somebody is signed in, and sign-out ends one or all", async () => {
+  await using fixture = await openCliFixture();
+  await fixture.run("setup", "anna", "--password-file", passwordFile(fixture));
+  expect((await fixture.run("account", "sessions", "anna")).out).toBe("anna is signed in nowhere\n");
+  const { access } = fixture.context;
+  const headers = new Headers({
+    "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+  });
+  const open = (): unknown =>
+    access.sessions.open(access.accounts.get("anna"), { headers, secure: false, from: "192.0.2.9" });
+  for (let i = 0; i < 3; i++) open();
+  const { out } = await fixture.run("account", "sessions", "anna");
+  expect(out).toMatch(/^[0-9a-f]{16} .*192\.0\.2\.9 +Firefox on Linux$/m);
+  const { sessions } = JSON.parse((await fixture.run("account", "sessions", "anna", "--json")).out) as {
+    sessions: { id: string }[];
+  };
+  expect((await fixture.run("account", "sign-out", "anna")).err).toContain("say which");
+  const one = ["account", "sign-out", "anna", "--session", sessions[1]!.id] as const;
+  expect((await fixture.run(...one, "--all")).err).toContain("say which");
+  expect((await fixture.run(...one)).out).toBe(`ended session ${sessions[1]!.id} of anna\n`);
+  expect((await fixture.run(...one)).err).toContain("may be over already");
+  await fixture.run("account", "add", "olga", "operator", "--password-file", passwordFile(fixture));
+  const others = await fixture.run("account", "sign-out", "olga", "--session", sessions[0]!.id);
+  expect(others.err).toContain("olga has no session");
+  expect((await fixture.run("account", "sign-out", "anna", "--all")).out).toBe("ended sessions of anna: 2\n");
+  expect((await fixture.run("account", "sessions", "nobody")).err).toContain("no account nobody");
+});

@@ -30,7 +30,7 @@ describe("sternway audit", () => {
   });
 
   test("export writes a new file for its owner alone, which verify finds whole", async () => {
-    expect((await cli.run("audit", "export", "--output", file)).code).toBe(0);
+    expect((await cli.run("audit", "export", "--out", file)).code).toBe(0);
     expect(statSync(file).mode & 0o777).toBe(0o600);
     expect((await cli.run("audit", "export", "--output", file)).code).toBe(4);
     // Offline: neither a daemon nor a data folder.

@@ -5,11 +5,12 @@ import { join } from "node:path";
 import { listenHttp } from "../../../src/api/app.ts";
 import { systemClock } from "../../../src/base/clock.ts";
 import { runProgram, type CliServices } from "../../../src/cli/program.ts";
+import type { Terminal } from "../../../src/cli/terminal.ts";
 import { startNbdServer } from "../../../src/nbd/server.ts";
 import { pastExports } from "../../../src/restore/nbd-exports.ts";
 import { liveExports } from "../../../src/sources/nbd-target.ts";
 import { combineExports } from "../../../src/volume/export-name.ts";
-import { openApiFixture } from "../../support/api-fixture.ts";
+import { openApiFixture, type ApiFixture } from "../../support/api-fixture.ts";
 import type { FakeVolumes } from "../../support/fake-volumes.ts";
 import type { Appliance } from "../../../src/api/app.ts";
 
@@ -22,6 +23,8 @@ export interface CliResult {
 export interface CliFixture extends AsyncDisposable {
   volumes: FakeVolumes;
   dataDir: string;
+  /** What the API works on. */
+  context: ApiFixture["context"];
   /** Runs a command line with STERNWAY_DATA set to the scratch folder. */
   run(...args: string[]): Promise<CliResult>;
 }
@@ -40,7 +43,12 @@ const NO_SERVICES: CliServices = {
 /** Runs one command line and keeps what it prints. */
 export async function runCli(
   args: readonly string[],
-  options: { env?: Record<string, string>; services?: Partial<CliServices>; terminal?: boolean } = {},
+  options: {
+    env?: Record<string, string>;
+    services?: Partial<CliServices>;
+    terminal?: boolean;
+    ask?: Terminal["ask"];
+  } = {},
 ): Promise<CliResult> {
   const result = { out: "", err: "" };
   const code = await runProgram({ ...NO_SERVICES, ...options.services }, args, {
@@ -49,6 +57,7 @@ export async function runCli(
     errIsTerminal: options.terminal ?? false,
     env: options.env ?? {},
     clock: systemClock,
+    ...(options.ask === undefined ? {} : { ask: options.ask }),
   });
   return { code, ...result };
 }
@@ -64,6 +73,7 @@ export async function openCliFixture(appliance: Partial<Appliance> = {}): Promis
   return {
     volumes: api.volumes,
     dataDir,
+    context: api.context,
     run: (...args) => runCli(args, { env: { STERNWAY_DATA: dataDir } }),
     async [Symbol.asyncDispose]() {
       await nbd.stop({ graceMs: 1000 });

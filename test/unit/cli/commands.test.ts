@@ -28,6 +28,25 @@ describe("sternway volume", () => {
     expect((await fixture.run("volume", "show", "web1")).code).toBe(3);
   });
 
+  test("delete has a person at a terminal type the name, and asks no program", async () => {
+    await using fixture = await openCliFixture();
+    const asked: string[] = [];
+    const remove = (typed: string, ...more: string[]) =>
+      runCli(["volume", "delete", "web1", ...more], {
+        env: { STERNWAY_DATA: fixture.dataDir },
+        ask: (prompt) => (asked.push(prompt), typed),
+      });
+    await fixture.run("volume", "create", "web1", "1G");
+    expect(await remove("web2")).toMatchObject({ code: 2, err: expect.stringContaining("nothing was done") });
+    expect(asked.join("")).toContain("web1, 1 GiB, goes with all its history");
+    expect((await fixture.run("volume", "show", "web1")).code).toBe(0);
+    expect((await remove("web1")).code).toBe(0);
+    await fixture.run("volume", "create", "web1", "1G");
+    expect((await remove("no", "--yes")).code).toBe(0);
+    expect(asked.length).toBe(2);
+    expect((await remove("web1")).code).toBe(3);
+  });
+
   test("finds the daemon by --data before STERNWAY_DATA, wherever it stands on the line", async () => {
     await using fixture = await openCliFixture();
     for (const args of [

@@ -98,6 +98,21 @@ describe("runProgram()", () => {
     });
   });
 
+  test("what is not there leads to the list of its own kind", async () => {
+    await using fixture = await openCliFixture();
+    const missing: [args: string[], said: RegExp][] = [
+      [["volume", "show", "none"], /`sternway volume list`/],
+      [["machine", "show", "none"], /`sternway machine list` shows/],
+      [["schedule", "show", "none"], /`sternway schedule list` shows/],
+      [["audit", "verify", join(fixture.dataDir, "none")], /Check the name or the path/],
+    ];
+    for (const [args, said] of missing) {
+      const { code, err } = await fixture.run(...args);
+      expect([args, code]).toEqual([args, 3]);
+      expect(err).toMatch(said);
+    }
+  });
+
   test("maps each kind of error to its exit code", async () => {
     const codes = {
       internal: 1,

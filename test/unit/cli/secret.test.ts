@@ -31,7 +31,7 @@ async function onTerminal(
       },
     },
   });
-  const timer = setTimeout(() => child.kill("SIGKILL"), 20_000);
+  const timer = setTimeout(() => child.kill("SIGKILL"), 60_000);
   const code = await child.exited;
   clearTimeout(timer);
   return { code, screen };
@@ -52,7 +52,7 @@ test("a passphrase is typed unseen, a character taken back, and the vault opens 
   const stopped = await onTerminal(check, [["Passphrase: ", "open\x03"]]);
   expect(stopped.screen).not.toContain("checked");
   expect(stopped.code).not.toBe(0);
-}, 60_000);
+}, 180_000);
 
 test("serve asks at a terminal for what opens by a passphrase, goes on without one, and ends by Ctrl-C at the prompt", async () => {
   const data = join(folder, "serving");
@@ -87,4 +87,4 @@ test("serve asks at a terminal for what opens by a passphrase, goes on without o
   // Not at a terminal nobody is asked, and it serves at once.
   await using unattended = await DaemonProcess.start(data);
   expect(await unattended.client.vaultNamed("pay")).toMatchObject({ state: "locked" });
-}, 60_000);
+}, 180_000);

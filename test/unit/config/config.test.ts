@@ -55,6 +55,36 @@ describe("resolveConfig()", () => {
     expect(() => resolved('{"storage":{"collectDroppedShare":0}}')).toThrow("collectDroppedShare");
   });
 
+  test("says how much HTTP takes, each figure alone, and never so little that the console cannot be used", () => {
+    const usual = {
+      requests: { burst: 400, perSecond: 100 },
+      address: { burst: 1_600, perSecond: 400 },
+      signIn: { burst: 20, perSecond: 0.5 },
+    };
+    expect(resolved().http).toMatchObject({ rates: usual, connectionsMax: 1_024, connectionsPerAddressMax: 256 });
+    const { rates, connectionsMax } = resolved(
+      '{"http":{"connectionsMax":4096,"rates":{"signIn":{"burst":5},"requests":{"perSecond":250.5}}}}',
+    ).http;
+    expect(connectionsMax).toBe(4096);
+    expect(rates).toEqual({
+      requests: { burst: 400, perSecond: 250.5 },
+      address: usual.address,
+      signIn: { burst: 5, perSecond: 0.5 },
+    });
+    for (const [wrong, at] of [
+      ['"rates":{"requests":{"burst":1}}', "http.rates.requests.burst"],
+      ['"rates":{"address":{"perSecond":0}}', "http.rates.address.perSecond"],
+      ['"rates":{"signIn":{"burst":0.5}}', "http.rates.signIn.burst"],
+      ['"rates":{"signIn":{"perSecond":1e9}}', "http.rates.signIn.perSecond"],
+      ['"rates":{"signin":{}}', "did you mean http.rates.signIn"],
+      ['"rates":{"signIn":{"brust":1}}', "did you mean http.rates.signIn.burst"],
+      ['"connectionsMax":0', "http.connectionsMax"],
+      ['"connectionsPerAddressMax":100000', "http.connectionsPerAddressMax"],
+    ] as const) {
+      expect(() => resolved(`{"http":{${wrong}}}`)).toThrow(at);
+    }
+  });
+
   test("flags beat the environment, the environment beats the file, each key alone", () => {
     const file =
       '{"http":{"listen":"127.0.0.1:1"},"nbd":{"listen":["unix:/a"],"sessionsMax":7},"log":{"level":"warn","format":"json"}}';
@@ -82,8 +112,19 @@ describe("resolveConfig()", () => {
     [
       "an unknown key like no other",
       '{"nbd":{"colour":"red"}}',
-      /nbd\.colour is not known; known here: listen, tls, credentials, sessionsMax/,
+      /nbd\.colour is not known; known here: listen, localSocket, tls, credentials, sessionsMax/,
     ],
+    [
+      "a socket for users at no absolute path",
+      '{"nbd":{"localSocket":"nbd.sock"}}',
+      /localSocket is "nbd\.sock", but must be an abs/,
+    ],
+    [
+      "one that is a folder",
+      '{"nbd":{"localSocket":"/run/"}}',
+      /localSocket is "\/run\/", but must be an absolute path/,
+    ],
+    ["one with too long a path", `{"nbd":{"localSocket":"/${"x".repeat(107)}"}}`, /localSocket is a path of 108 bytes/],
     [
       "an unknown key of tls",
       '{"nbd":{"tls":{"certFile":"a","keyFile":"b","caFiles":"c"}}}',

@@ -57,6 +57,28 @@ async function failure(work: Promise<unknown>): Promise<unknown> {
 }
 
 describe("createClient() over a unix socket", () => {
+  test("changes a part of a channel without undoing what somebody else changed meanwhile", async () => {
+    const { directory } = fixture.context.notifier;
+    const hook = { kind: "webhook", url: "https://hooks.example.org/a" } as const;
+    const { channel } = await client.createChannel({ name: "chat", ...hook });
+    const others = (hourlyMax: number): unknown =>
+      directory.setChannel("chat", { ...directory.channel("chat").settings, hourlyMax });
+    let asked = 0;
+    const revised = await client.reviseChannel("chat", (now) => {
+      if (++asked === 1) others(7);
+      return { ...now, gatherSeconds: 5 };
+    });
+    expect(asked).toBe(2);
+    expect(revised.channel).toEqual({ ...channel, hourlyMax: 7, gatherSeconds: 5 } as typeof channel);
+    const endless = client.reviseChannel("chat", (now) => {
+      others(++asked);
+      return { ...now, gatherSeconds: 9 };
+    });
+    expect(await failure(endless)).toMatchObject({ kind: "conflict" });
+    expect(directory.channel("chat").settings).toMatchObject({ gatherSeconds: 5 });
+    await client.deleteChannel("chat");
+  });
+
   test("creates, shows, resizes, lists and deletes a volume", async () => {
     const made = await client.createVolume("round", 2 ** 20);
     expect(made).toMatchObject({ name: "round", sizeBytes: 2 ** 20, attached: 0 });
@@ -175,7 +197,7 @@ describe("createClient() over a unix socket", () => {
       name: "SternwayError",
       kind: "not_found",
       message: "there is no volume gone",
-      facts: { volume: "gone", todo: expect.stringContaining("volumes") },
+      facts: { volume: "gone", todo: expect.stringContaining("Check what") },
     });
     expect(await failure(client.imageFacts("gone"))).toMatchObject({ kind: "not_found" });
     expect(await failure(linesOf(client.diff("gone", "now")))).toMatchObject({ kind: "not_found" });

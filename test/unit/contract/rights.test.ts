@@ -14,7 +14,7 @@ const words = (text: string): string[] => text.trim().split(/\s+/);
 const NOBODY = words(`getHealth getSetup setUp signIn startOidc finishOidc`);
 /** About one's own account. */
 const OWN = words(
-  `getSession signOut changePassword beginTotp confirmTotp turnTotpOff listTokens addToken removeToken`,
+  `getSession signOut changePassword beginTotp confirmTotp turnTotpOff listTokens addToken removeToken listSessions endSessions endSession`,
 );
 /** Names, states and timelines of volumes and machines: self-service only of its own. */
 const LOOK = words(
