@@ -8,25 +8,7 @@
 import { gzipSync } from "bun";
 import { resolve } from "node:path";
 import { SternwayError } from "../base/errors.ts";
-
-/** One file as it is sent. */
-export interface ConsoleFile {
-  type: string;
-  bytes: Uint8Array<ArrayBuffer>;
-  /** The same, compressed; absent where that gains nothing. */
-  gzip?: Uint8Array<ArrayBuffer>;
-  /** Quoted, as in the header. */
-  etag: string;
-  /** Its name never means anything else. */
-  immutable: boolean;
-}
-
-export interface ConsoleFiles {
-  /** What a path of `/assets/` gives. @param path - with its slashes, such as `/assets/main-1a2b3c4d.js` */
-  asset(path: string): Promise<ConsoleFile | undefined>;
-  /** The page for every path of the console. */
-  shell(): Promise<ConsoleFile>;
-}
+import type { ConsoleFile, ConsoleFiles } from "../contract/console-files.ts";
 
 const SOURCE = resolve(import.meta.dir, "console");
 const ENTRIES = [resolve(SOURCE, "main.tsx"), resolve(SOURCE, "console.css")];

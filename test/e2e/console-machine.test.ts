@@ -19,7 +19,7 @@ let port = 0;
 beforeAll(async () => {
   if (missing("chromium") !== undefined) return;
   daemon = await DaemonProcess.start(join(folder, "data"), {
-    config: { nbd: { listen: ["127.0.0.1:0"], credentials: "always" } },
+    config: { nbd: { localSocket: join(folder, "run/nbd.sock"), listen: ["127.0.0.1:0"], credentials: "always" } },
   });
   origin = daemon.addresses.http!;
   const { client } = daemon;
@@ -87,6 +87,32 @@ run("all disks of a machine are bookmarked and held at the chosen moment", async
     expect(holds.map(({ name, note }) => ({ name, note }))).toEqual([{ name: "evidence", note: "by a test" }]);
     expect(holds[0]!.lsn).toBe(bookmark!.volumes.find(({ volume }) => volume === disk)!.lsn);
   }
+});
+
+run("an administrator lets a user of the appliance's own system at a machine's disks, and takes it back", async () => {
+  await using window = await signedIn("ada", "/machines/shop");
+  const { page } = window;
+  await window.watched("letting a user in", async () => {
+    await page.getByLabel("A new one, for").fill("backup-jobs");
+    await page.getByLabel("Only for this user").fill("no-such-user-here");
+    await page.getByRole("button", { name: "Let this user in" }).click();
+    await page.getByText("has no user no-such-user-here").waitFor();
+    await page.getByLabel("Only for this user").fill("daemon");
+    await page.getByRole("button", { name: "Let this user in" }).click();
+    await page.getByText(join(folder, "run/nbd.sock")).waitFor();
+    expect(await window.accessibility()).toEqual([]);
+    if (process.env["STERNWAY_SCREENS"] !== undefined) {
+      await page.screenshot({ path: join(process.env["STERNWAY_SCREENS"], "user.png"), fullPage: true });
+    }
+    await page.getByRole("button", { name: "Done" }).click();
+    await page.getByRole("cell", { name: /^user daemon \(uid \d+\)$/ }).waitFor();
+    await page.getByRole("button", { name: "Take back the credential backup-jobs" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Take it back" }).click();
+    await page.getByText("There are none.").waitFor();
+    // The browser tells of each answer that is an error; this one was asked for.
+    expect(window.complaints.filter((line) => !line.includes("404"))).toEqual([]);
+  });
+  expect(await daemon.client.credentials("shop")).toEqual([]);
 });
 
 run(

@@ -227,7 +227,7 @@ run(
     const { page } = window;
     await window.watched("mounting", async () => {
       await page.getByRole("combobox", { name: "Program" }).selectOption("nbdfuse");
-      const text = (await page.locator(".copyable pre").textContent()) ?? "";
+      const text = (await page.locator(".copyable pre").first().textContent()) ?? "";
       const uri = /(nbd\+unix:\S+?)'? &/.exec(text)?.[1];
       expect(uri).toContain(`web1@lsn:${flushes[0]}`);
       const path = join(folder, "mounted.img");
@@ -292,7 +292,7 @@ run("it works on a phone: a tap chooses, and nothing is wider than the screen", 
     const box = (await page.getByTestId("strip").boundingBox())!;
     const before = await page.getByTestId("moment").textContent();
     await page.mouse.click(box.x + box.width * 0.6, box.y + box.height / 2);
-    await page.waitForFunction(
+    await window.until(
       `document.querySelector('[data-testid="moment"] strong').textContent !== ${JSON.stringify(before?.split(" CE")[0])}`,
     );
     expect(await window.overflow()).toBe(0);

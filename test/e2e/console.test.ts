@@ -10,8 +10,10 @@ import { DaemonProcess, removeScratch, scratchFolder } from "../support/daemon-p
 import { testWith } from "../support/require-tool.ts";
 
 const TIMEOUT_MS = 180_000;
-/** On loopback, from the address to the first page's heading. The aim is a second; a busy machine gets a little more. */
+/** On loopback, from the address to the first page's heading. The aim is a second. */
 const FIRST_PAGE_MS_MAX = 2_000;
+/** On a busy machine: so many times what the browser takes there to show a line of text. */
+const FIRST_PAGE_RATIO_MAX = 10;
 const PASSWORD = "correct horse battery";
 /** The narrowest phone that must do. */
 const NARROW = { width: 360, height: 740 } as const;
@@ -81,6 +83,14 @@ async function signIn(window: TestWindow, name: string): Promise<void> {
   });
 }
 
+/** What a window of its own takes to show what has nothing to do with the console. */
+async function msToShowALine(): Promise<number> {
+  await using window = await running().browser.window(origin);
+  const from = performance.now();
+  await window.page.goto(`${origin}/healthz`);
+  return performance.now() - from;
+}
+
 /** Waits until a page has what it loads. */
 async function settled(window: TestWindow): Promise<void> {
   await window.page.locator("[aria-busy=true]").first().waitFor({ state: "detached" });
@@ -90,12 +100,15 @@ testWith(
   ["chromium"],
   "the first run leads from a code to a disk whose first write is noticed",
   async () => {
+    const lineMs = await msToShowALine();
     await using window = await running().browser.window(origin, { viewport: DESKTOP });
     const { page } = window;
     await window.watched("the first run", async () => {
       const from = performance.now();
       await window.open("/");
-      expect(performance.now() - from).toBeLessThan(FIRST_PAGE_MS_MAX);
+      const pageMs = performance.now() - from;
+      console.log(`the first page stood after ${pageMs.toFixed(0)} ms, a line of text after ${lineMs.toFixed(0)} ms`);
+      expect(pageMs).toBeLessThan(Math.max(FIRST_PAGE_MS_MAX, FIRST_PAGE_RATIO_MAX * lineMs));
       expect(await page.locator("h1").innerText()).toBe("Set up this appliance");
       expect(await window.accessibility()).toEqual([]);
 

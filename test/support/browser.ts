@@ -33,6 +33,8 @@ export interface TestWindow extends AsyncDisposable {
   readonly complaints: string[];
   /** Goes to a path of the console and waits for its heading. */
   open(path: string): Promise<void>;
+  /** Waits until an expression is true on the page. The browser's own waiting evaluates it as a script of the page, whose policy forbids that. */
+  until(expression: string): Promise<void>;
   /** Serious and critical findings of axe on what is shown, in words. */
   accessibility(): Promise<string[]>;
   /** How far the page is wider than the window, in pixels: 0 where nothing has to be scrolled sideways. */
@@ -80,6 +82,7 @@ async function openWindow(browser: Browser, origin: string, options: BrowserOpti
       await page.goto(origin + path);
       await page.locator("h1").first().waitFor();
     },
+    until: (expression) => isTrue(page, expression),
     accessibility: () => findings(page),
     overflow: () =>
       page.evaluate("Math.max(0, document.documentElement.scrollWidth - document.documentElement.clientWidth)"),
@@ -114,6 +117,14 @@ function watch(page: Page, origin: string, expected: RegExp | undefined, complai
   page.on("response", (response) => {
     if (response.status() >= 500) complain(`${response.status()} at ${response.url()}`);
   });
+}
+
+async function isTrue(page: Page, expression: string): Promise<void> {
+  const end = Date.now() + WAIT_MS_MAX;
+  while ((await page.evaluate(expression)) !== true) {
+    if (Date.now() > end) throw new Error(`the page did not come to this: ${expression}`);
+    await page.waitForTimeout(20);
+  }
 }
 
 async function findings(page: Page): Promise<string[]> {

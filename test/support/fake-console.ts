@@ -1,5 +1,5 @@
 /** The console's files as a test needs them: one script and the page. */
-import type { ConsoleFile, ConsoleFiles } from "../../src/api/console-routes.ts";
+import type { ConsoleFile, ConsoleFiles } from "../../src/contract/console-files.ts";
 
 function fileOf(type: string, text: string, immutable: boolean): ConsoleFile {
   const bytes = new TextEncoder().encode(text);

@@ -54,6 +54,7 @@ export function attentionOf(known: Known, nowMs: number): Attention[] {
           ],
     ),
     ...(known.forecasts ?? []).flatMap(ofForecast),
+    ...ofUntouched(known.volumes ?? []),
     ...ofHealth(known),
   ];
   return list.sort((a, b) => (a.tone === b.tone ? 0 : a.tone === "bad" ? -1 : 1));
@@ -211,8 +212,26 @@ export function forecastSentence(forecast: WireForecast): string | undefined {
   }
 }
 
+/** Made, and never written to: its machine is not protected, whatever the person who made it believes. A branch holds what it began with. */
+export function isUntouched({ lastLsn, createdLsn, origin }: WireVolume): boolean {
+  return origin === undefined && lastLsn <= createdLsn;
+}
+
+function ofUntouched(volumes: readonly WireVolume[]): Attention[] {
+  const [first, ...others] = volumes.filter(isUntouched);
+  if (!first) return [];
+  const detail = "A disk is protected from the first write on. Connect the machine, or delete what is not wanted.";
+  if (others.length === 0) {
+    const to = `/protect/${encodeURIComponent(first.name)}`;
+    return [{ tone: "warn", title: `${first.name} waits for its first write`, detail, to, action: "Connect it" }];
+  }
+  const title = `${plural(others.length + 1, "disk")} wait for their first write`;
+  return [{ tone: "warn", title, detail, to: "/volumes", action: "See the volumes" }];
+}
+
 /** The overview's first line: what is protected, in one sentence. */
-export function protectionSentence(volumes: readonly WireVolume[]): string {
+export function protectionSentence(all: readonly WireVolume[]): string {
+  const volumes = all.filter((volume) => !isUntouched(volume));
   if (volumes.length === 0) return "Nothing is protected yet.";
   const bytes = volumes.reduce((sum, volume) => sum + volume.sizeBytes, 0);
   const attached = volumes.filter((volume) => volume.attached > 0).length;

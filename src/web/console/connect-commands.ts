@@ -6,7 +6,9 @@ import type { WireDoors } from "../../contract/contract.ts";
 import { CERTIFICATE_DIR, hostText, optionValue, shellWord, uriValue } from "./shell-words.ts";
 
 export type Door =
-  { kind: "unix"; path: string } | { kind: "tcp"; host: string; port: number; tls: boolean; credentials: boolean };
+  // `byUser`: its clients need no more than to be a user that has a credential.
+  | { kind: "unix"; path: string; byUser?: true }
+  | { kind: "tcp"; host: string; port: number; tls: boolean; credentials: boolean };
 
 export interface ConnectCommand {
   /** What for, as a heading. */
@@ -33,12 +35,15 @@ export function doorChoices(doors: WireDoors, ownHost: string): Door[] {
       ...door,
       host: door.host === "0.0.0.0" || door.host === "::" ? ownHost : door.host,
     })),
+    ...(doors.localSocketPath === undefined
+      ? []
+      : [{ kind: "unix", path: doors.localSocketPath, byUser: true } satisfies Door]),
   ];
 }
 
 /** A door as people name it. */
 export function doorLabel(door: Door): string {
-  if (door.kind === "unix") return "on the appliance itself";
+  if (door.kind === "unix") return `on the appliance itself${door.byUser ? ", as another user than root" : ""}`;
   return `from ${isLocal(door.host) ? "this machine" : "other machines"}, ${hostPort(door)}`;
 }
 
@@ -82,6 +87,15 @@ export function connectCommands(client: ConnectClient, volume: string, door: Doo
         },
       ];
   }
+}
+
+/**
+ * Lets a user of the appliance's own system at a volume's machine, as root there. A credential belongs to a machine, so one of the volume's name is made when none has it.
+ * @param machine - that it belongs to
+ */
+export function userCommand(volume: string, machine: string | undefined): string {
+  const first = machine === undefined ? `sternway machine add ${volume} ${volume}\n` : "";
+  return `${first}sternway credential add ${machine ?? volume} --user libvirt-qemu --write`;
 }
 
 /** What a certificate came as. */

@@ -4,7 +4,6 @@ import { useEffect, useState } from "preact/hooks";
 import { isWithin, navigationFor } from "./navigation.ts";
 import { Button } from "./parts/button.tsx";
 import { Link } from "./parts/link.tsx";
-import { focusNextHeading } from "./parts/page.tsx";
 import { usePlace } from "./route.ts";
 import { roleMay } from "../../contract/rights.ts";
 import { useSession, useWho } from "./session.tsx";
@@ -25,7 +24,7 @@ export function Frame({ children }: { children: ComponentChildren }) {
         <Brand />
         <div class="row">
           {mayRestore && !open && (
-            <Link to="/restore" class="button button-primary button-small" onFollow={focusNextHeading}>
+            <Link to="/restore" class="button button-primary button-small">
               Restore
             </Link>
           )}
@@ -51,7 +50,6 @@ function Side({ path, open }: { path: string; open: boolean }) {
       to={to}
       {...(look === undefined ? {} : { class: look })}
       aria-current={isWithin(to, path) ? "page" : undefined}
-      onFollow={focusNextHeading}
     >
       {label}
     </Link>

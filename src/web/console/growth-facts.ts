@@ -21,13 +21,16 @@ export function seriesOf({ points }: VaultGrowth): GrowthSeries {
   };
 }
 
-/** What changed from the first known figure to the last: `4 GiB stored, 1 GiB more than at the beginning`. Undefined while there is none. */
+/**
+ * What changed from the first known figure to the last: `4 GiB were stored when last counted, 1 GiB more than at the beginning`. In the past, because figures
+ * are taken each hour while other pages show the present. Undefined while there is none.
+ */
 export function changeSentence({ points }: VaultGrowth): string | undefined {
   const stored = points.flatMap(({ storedBytes }) => (storedBytes === undefined ? [] : [storedBytes]));
   const [first] = stored;
   const last = stored.at(-1);
   if (first === undefined || last === undefined) return undefined;
-  const begun = `${formatSize(last)} are stored`;
+  const begun = `${formatSize(last)} were stored when last counted`;
   if (stored.length === 1) return `${begun}.`;
   if (last === first) return `${begun}, as at the beginning of this time.`;
   return `${begun}, ${formatSize(Math.abs(last - first))} ${last > first ? "more" : "less"} than at the beginning of this time.`;

@@ -3,12 +3,12 @@ import type { WireReceived, WireReceivedToken } from "../../contract/received.ts
 import { useState } from "preact/hooks";
 import { api } from "./api.ts";
 import { Button } from "./parts/button.tsx";
-import { Copyable } from "./parts/copyable.tsx";
-import { Confirm, Dialog, FormDialog } from "./parts/dialog.tsx";
+import { Confirm, FormDialog } from "./parts/dialog.tsx";
 import { TextField } from "./parts/field.tsx";
 import { Size } from "./parts/figures.tsx";
 import { Badge, Loaded, Notice } from "./parts/notice.tsx";
 import { Card, Empty } from "./parts/page.tsx";
+import { SecretDialog } from "./parts/secret-dialog.tsx";
 import { Table } from "./parts/table.tsx";
 import { useResource } from "./resource.ts";
 import { SizeField, useSizeText } from "./size-field.tsx";
@@ -86,11 +86,13 @@ export function ReceivedPlaces() {
         </Confirm>
       )}
       {made && (
-        <Dialog title={`The token of ${made.name}`} onClose={() => setMade(undefined)}>
-          <Notice tone="warn" title="It is shown this once">
-            Put it into a file on the other appliance, and name that file when you add the tier there.
-          </Notice>
-          <Copyable text={made.token} label="the token" />
+        <SecretDialog
+          title={`The token of ${made.name}`}
+          secret={made.token}
+          label="the token"
+          advice="Put it into a file on the other appliance, and name that file when you add the tier there."
+          onClose={() => setMade(undefined)}
+        >
           {made.listen !== undefined && (
             <p class="quiet">
               Address of the tier:{" "}
@@ -99,12 +101,7 @@ export function ReceivedPlaces() {
               </code>
             </p>
           )}
-          <div class="row-end">
-            <Button kind="primary" onClick={() => setMade(undefined)}>
-              I have it
-            </Button>
-          </div>
-        </Dialog>
+        </SecretDialog>
       )}
     </Card>
   );

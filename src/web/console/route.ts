@@ -13,12 +13,23 @@ export interface Place {
 
 const CHANGED = "sternway:place";
 
+/** Set when somebody went to a place within the console, until the page there has taken the focus. */
+const followed = { value: false };
+
+/** Whether somebody came here by going on within the console; asked once, by the page that is there then. */
+export function takeFollowed(): boolean {
+  const { value } = followed;
+  followed.value = false;
+  return value;
+}
+
 const here = (): Place => ({ path: location.pathname, query: new URLSearchParams(location.search) });
 
 /** Goes to a path of the console, with its query. @param options.replace - without a step back to where it was */
 export function navigate(to: string, options: { replace?: boolean } = {}): void {
   if (options.replace === true) history.replaceState(null, "", to);
   else history.pushState(null, "", to);
+  followed.value = true;
   dispatchEvent(new Event(CHANGED));
 }
 

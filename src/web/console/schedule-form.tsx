@@ -1,5 +1,5 @@
 /** Making and changing a schedule: what, when, and the next times as a check of both. */
-import type { WireSchedule, WireShownTask, WireTask } from "../../contract/schedules.ts";
+import type { WireSchedule, WireShownTask } from "../../contract/schedules.ts";
 import { REPORT_KINDS, REPORT_SPANS, type ReportKind, type ReportSpan } from "../../contract/reports.ts";
 import { useState } from "preact/hooks";
 import { api } from "./api.ts";
@@ -8,26 +8,23 @@ import { FormDialog } from "./parts/dialog.tsx";
 import { SelectField, TextField } from "./parts/field.tsx";
 import { Trouble } from "./parts/notice.tsx";
 import { useResource } from "./resource.ts";
+import {
+  keepTrouble,
+  LOST,
+  ownWords,
+  same,
+  subjectChoices,
+  subjectOf,
+  taskOf,
+  type Subjects,
+} from "./schedule-task.ts";
 import { changedTask, TASK_CHOICES, timingFieldsOf, timingOf, type TimingFields } from "./schedule-words.ts";
 import { localZone } from "./timeline/time.ts";
 import { useStill } from "./use-still.ts";
 import { localTime } from "./words.ts";
 
 type TaskKind = WireShownTask["kind"];
-const ALL = "all vaults";
-/** The subject of a bookmark whose volume cannot be had. */
-const LOST = "volume/";
 const DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
-
-/** What there is to choose from. */
-interface Subjects {
-  machines: string[];
-  volumes: string[];
-  vaults: string[];
-  /** As `vault/tier`. */
-  tiers: string[];
-  channels: string[];
-}
 
 async function loadSubjects(): Promise<Subjects> {
   const [machines, volumes, vaults, channels] = await Promise.all([
@@ -155,6 +152,7 @@ export function ScheduleForm(props: {
             inputMode="numeric"
             value={keep}
             onInput={setKeep}
+            error={keepTrouble(keep)}
           />
         )}
       </div>
@@ -172,7 +170,13 @@ export function ScheduleForm(props: {
           ]}
         />
         {rhythm === "minutes" && (
-          <TextField label="Minutes" inputMode="numeric" value={minutes} onInput={(minutes) => set({ minutes })} />
+          <TextField
+            label="Minutes"
+            inputMode="numeric"
+            value={minutes}
+            onInput={(minutes) => set({ minutes })}
+            error={timing ? undefined : "From 1 to 527,040, which is a year."}
+          />
         )}
         {rhythm === "weekly" && (
           <SelectField
@@ -212,84 +216,4 @@ export function ScheduleForm(props: {
       </div>
     </FormDialog>
   );
-}
-
-/** What a task is about, as the form's choices name it. */
-function subjectOf(task: WireShownTask): string {
-  switch (task.kind) {
-    case "bookmark":
-      return task.machine === undefined ? `volume/${task.volume ?? ""}` : `machine/${task.machine}`;
-    case "check":
-    case "scrub":
-    case "gc":
-      return task.vault ?? ALL;
-    case "sync-tier":
-    case "verify-tier":
-      return `${task.vault ?? ""}/${task.tier ?? ""}`;
-    case "report":
-      return task.channel ?? "";
-  }
-}
-
-/** How that is called where no list names it. */
-function ownWords(own: string): string {
-  if (own === LOST) return "a volume that cannot be had";
-  return own.endsWith("/") ? `${own.slice(0, -1)}: all tiers` : own.replace("/", ": ");
-}
-
-const same = <Value extends string>(values: readonly Value[]): { value: Value; label: string }[] =>
-  values.map((value) => ({ value, label: value }));
-
-function subjectChoices(kind: TaskKind, subjects: Subjects | undefined): { value: string; label: string }[] {
-  if (!subjects) return [];
-  switch (kind) {
-    case "bookmark":
-      return [
-        ...subjects.machines.map((each) => ({ value: `machine/${each}`, label: `machine ${each}` })),
-        ...subjects.volumes.map((each) => ({ value: `volume/${each}`, label: `volume ${each}` })),
-      ];
-    case "check":
-    case "scrub":
-    case "gc":
-      return same([ALL, ...subjects.vaults]);
-    case "sync-tier":
-    case "verify-tier":
-      return subjects.tiers.map((each) => ({ value: each, label: each.replace("/", ": ") }));
-    case "report":
-      return same(subjects.channels);
-  }
-}
-
-/** What only some tasks have. */
-interface TaskDetails {
-  keep: string;
-  report: ReportKind;
-  span: ReportSpan;
-}
-
-function taskOf(kind: TaskKind, chosen: string, { keep, report, span }: TaskDetails): WireTask | undefined {
-  const [first = "", second = ""] = chosen.split("/");
-  const of = chosen === ALL ? {} : { vault: chosen };
-  switch (kind) {
-    case "bookmark": {
-      if (second === "") return undefined;
-      const count = Number(keep);
-      if (keep.trim() !== "" && !(Number.isInteger(count) && count >= 1 && count <= 1000)) return undefined;
-      return {
-        kind,
-        ...(first === "machine" ? { machine: second } : { volume: second }),
-        ...(keep.trim() === "" ? {} : { keep: count }),
-      };
-    }
-    case "check":
-    case "scrub":
-    case "gc":
-      return { kind, ...of };
-    case "sync-tier":
-      return { kind, vault: first, ...(second === "" ? {} : { tier: second }) };
-    case "verify-tier":
-      return { kind, vault: first, tier: second };
-    case "report":
-      return { kind, report, span, channel: chosen };
-  }
 }

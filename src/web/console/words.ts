@@ -1,6 +1,7 @@
 /** Figures and times as the console says them. Pure: the present is a parameter, in milliseconds since 1970. */
-import { SternwayError } from "../../base/errors.ts";
+import { SternwayError, type ErrorKind } from "../../base/errors.ts";
 import { formatSize } from "../../base/units.ts";
+import { isForPrograms } from "../../contract/problem.ts";
 
 export { formatSize };
 
@@ -76,11 +77,24 @@ export function percent(part: number, whole: number): number {
   return whole > 0 ? Math.min(100, Math.max(0, (100 * part) / whole)) : 0;
 }
 
-/** What went wrong, and what to do about it, from whatever was thrown. */
+/** What a person in the console does next; undefined where the message says all there is to say. */
+const NEXT_STEP: Record<ErrorKind, string | undefined> = {
+  invalid: undefined,
+  not_found: "It may have been removed or renamed meanwhile: load the page anew.",
+  conflict: undefined,
+  unavailable: "Try again later.",
+  corrupt: "Start a check under Jobs to see what is damaged; other moments may still be whole.",
+  fenced: "Find out which installation is meant to write there; taking the vault over moves it here.",
+  denied: undefined,
+  internal: "Look into the appliance's log and report the entry found there.",
+};
+
+/** What went wrong, and what to do about it, from whatever was thrown. The appliance's advice counts where it belongs to this very error. */
 export function troubleOf(error: unknown): { message: string; todo: string | undefined } {
   if (error instanceof SternwayError) {
-    const todo = error.facts["todo"];
-    return { message: sentence(error.message), todo: typeof todo === "string" ? todo : undefined };
+    const { todo } = error.facts;
+    const advice = typeof todo === "string" && !isForPrograms(todo) ? todo : undefined;
+    return { message: sentence(error.message), todo: advice ?? NEXT_STEP[error.kind] };
   }
   return { message: error instanceof Error ? sentence(error.message) : "Something went wrong.", todo: undefined };
 }

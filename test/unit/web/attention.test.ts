@@ -171,6 +171,25 @@ test("protectionSentence() says how much is protected and what is connected", ()
   expect(protectionSentence([volume("a"), volume("b")])).toContain("none is connected now");
 });
 
+describe("a disk that was never written to", () => {
+  const untouched = (name: string): WireVolume => ({ ...volume(name), lastLsn: 1 });
+  const branch: WireVolume = { ...untouched("try"), origin: { volume: "a", lsn: 2 } };
+  test("does not count as protected", () => {
+    expect(protectionSentence([untouched("a")])).toBe("Nothing is protected yet.");
+    expect(protectionSentence([volume("a", 1), untouched("b")])).toStartWith("1 disk of 10 GiB is protected");
+    expect(protectionSentence([branch])).toStartWith("1 disk of 10 GiB is protected");
+  });
+  test("needs somebody, with one line for all of them", () => {
+    expect(attentionOf({ volumes: [volume("a"), branch] }, NOW)).toEqual([]);
+    expect(attentionOf({ volumes: [volume("a"), untouched("b")] }, NOW)).toMatchObject([
+      { tone: "warn", title: "b waits for its first write", to: "/protect/b" },
+    ]);
+    expect(attentionOf({ volumes: [untouched("a"), untouched("b")] }, NOW)).toMatchObject([
+      { tone: "warn", title: "2 disks wait for their first write", to: "/volumes" },
+    ]);
+  });
+});
+
 test("tierFreshness() is green only for a tier that keeps its objective", () => {
   expect(tierFreshness(tier())).toEqual({ words: "up to date", tone: "good" });
   expect(tierFreshness(tier({ lagSeconds: 3, lagBytes: 1 }))).toEqual({ words: "3 s behind", tone: "good" });

@@ -78,11 +78,11 @@ describe("growth", () => {
   });
   test("changeSentence() compares the first known figure with the last", () => {
     expect(changeSentence(of(undefined, GIB, 4 * GIB, undefined))).toBe(
-      "4 GiB are stored, 3 GiB more than at the beginning of this time.",
+      "4 GiB were stored when last counted, 3 GiB more than at the beginning of this time.",
     );
     expect(changeSentence(of(3 * GIB, GIB))).toContain("2 GiB less");
     expect(changeSentence(of(GIB, GIB))).toContain("as at the beginning");
-    expect(changeSentence(of(GIB))).toBe("1 GiB are stored.");
+    expect(changeSentence(of(GIB))).toBe("1 GiB were stored when last counted.");
     expect(changeSentence(of(undefined))).toBeUndefined();
   });
   test("seriesOf() has null where a figure is not known, never zero", () => {

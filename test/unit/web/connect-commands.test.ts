@@ -5,6 +5,7 @@ import {
   connectCommands,
   doorChoices,
   doorLabel,
+  userCommand,
   type Door,
 } from "../../../src/web/console/connect-commands.ts";
 
@@ -23,6 +24,16 @@ test("doors that mean all addresses are named as the browser reached the applian
   expect(own).toEqual({ kind: "unix", path: "/srv/nbd.sock" });
   expect(other).toMatchObject({ kind: "tcp", host: "backup.example.org" });
   expect(doorLabel({ ...OPEN, host: "::1" })).toBe("from this machine, [::1]:10809");
+});
+
+test("the socket for users comes last, says for whom it is, and has a command that lets one in", () => {
+  const doors = { socketPath: "/srv/nbd.sock", localSocketPath: "/run/sternway/nbd.sock", nbd: [] };
+  const [own, local] = doorChoices(doors, "backup.example.org");
+  expect(doorLabel(own!)).toBe("on the appliance itself");
+  expect(doorLabel(local!)).toBe("on the appliance itself, as another user than root");
+  expect(textOf("qemu", local!)).toContain(",server.path=/run/sternway/nbd.sock,export=web1,");
+  expect(userCommand("web1", "shop")).toBe("sternway credential add shop --user libvirt-qemu --write");
+  expect(userCommand("web1", undefined)).toStartWith("sternway machine add web1 web1\nsternway credential add web1 ");
 });
 
 test("every command names the volume, on the appliance through its socket", () => {

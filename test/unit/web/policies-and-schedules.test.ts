@@ -10,6 +10,7 @@ import {
   readForm,
   USUAL_POLICY,
 } from "../../../src/web/console/policy-words.ts";
+import { keepTrouble, taskOf } from "../../../src/web/console/schedule-task.ts";
 import { cronWords, taskWords, timingOf, timingWords } from "../../../src/web/console/schedule-words.ts";
 
 const DAY = 86_400;
@@ -151,5 +152,18 @@ describe("jobs", () => {
     expect(jobLength(job, Date.parse("2026-11-21T12:05:00Z"))).toBe("5 min");
     expect(jobLength({ ...job, finishedAt: "2026-11-21T12:01:00Z" }, Date.parse("2026-11-21T13:00:00Z"))).toBe("1 min");
     expect(jobTitle(job)).toBe("Check: web1");
+  });
+});
+
+describe("the task of a schedule's form", () => {
+  const details = { keep: "30", report: "protection", span: "week" } as const;
+
+  test("keepTrouble() says what is wrong with a count, and nothing becomes a task with it", () => {
+    for (const keep of ["", " ", "1", "1000"]) expect(keepTrouble(keep)).toBeUndefined();
+    for (const keep of ["0", "1001", "2.5", "-1", "many"]) {
+      expect(keepTrouble(keep)).toBe("From 1 to 1,000.");
+      expect(taskOf("bookmark", "volume/web1", { ...details, keep })).toBeUndefined();
+    }
+    expect(taskOf("bookmark", "volume/web1", details)).toEqual({ kind: "bookmark", volume: "web1", keep: 30 });
   });
 });

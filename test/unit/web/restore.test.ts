@@ -3,6 +3,7 @@ import type { WireVolume } from "../../../src/contract/contract.ts";
 import {
   branchConsequences,
   downloadConsequences,
+  machineBranchConsequences,
   machineRollbackConsequences,
   mountConsequences,
   rollbackConsequences,
@@ -50,6 +51,25 @@ describe("consequences in words", () => {
     );
     expect(text(machine, "What happens")).toStartWith("2 disks of db (a, b)");
     expect(text(machine, "Who uses it")).toStartWith("1 client is attached");
+  });
+
+  test("new disks of a machine are told of as several, and one as one", () => {
+    const two = text(machineBranchConsequences("shop", MOMENT, ["a-x", "b-x"]), "What happens");
+    expect(two).toStartWith("2 new disks appear (a-x, b-x), as the disks of shop were on Sat 21 Nov 2026");
+    expect(two).toEndWith("They can be read and written.");
+    const one = text(machineBranchConsequences("shop", MOMENT, ["a-x"]), "What happens");
+    expect(one).toStartWith("A new disk appears (a-x), as the disk of shop was on");
+  });
+
+  test("no text has marks of a markup that nothing draws", () => {
+    const all = [
+      ...rollbackConsequences({ ...facts, change: undefined }),
+      ...branchConsequences(VOLUME, MOMENT, "copy"),
+      ...machineBranchConsequences("shop", MOMENT, ["a-x", "b-x"]),
+      ...mountConsequences(VOLUME, MOMENT),
+      ...downloadConsequences(VOLUME, MOMENT),
+    ];
+    expect(all.filter((each) => each.text.includes("`"))).toEqual([]);
   });
 
   test("what changes nothing says so, and whether file systems have to replay", () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { SternwayError } from "../../../src/base/errors.ts";
+import { errorOfProblem, problemOf } from "../../../src/contract/problem.ts";
 import { actionWords } from "../../../src/web/console/action-words.ts";
 import { passwordTrouble } from "../../../src/web/console/passwords.ts";
 import { readSize } from "../../../src/web/console/sizes.ts";
@@ -82,6 +83,18 @@ test("troubleOf() gives an error's words and what to do, and no stack", () => {
   const told = troubleOf(new SternwayError("conflict", "web1 is attached", { todo: "Disconnect it." }));
   expect(told).toEqual({ message: "web1 is attached.", todo: "Disconnect it." });
   expect(troubleOf("x")).toEqual({ message: "Something went wrong.", todo: undefined });
+});
+
+test("troubleOf() gives people no advice that is for programs", () => {
+  const kinds = ["invalid", "not_found", "conflict", "unavailable", "corrupt", "fenced", "denied", "internal"] as const;
+  const problems = kinds.map((kind) => problemOf(new SternwayError(kind, "it is so")));
+  const unauthorized = problemOf(new SternwayError("denied", "the password is wrong", { status: 401 }));
+  const tooMany = problemOf(new SternwayError("denied", "try again in 5 s", { status: 429 }));
+  for (const problem of [...problems, unauthorized, tooMany]) {
+    const { todo } = troubleOf(errorOfProblem(problem));
+    expect(todo ?? "").not.toMatch(/\/v1|openapi|Bearer|the detail|request|force/);
+  }
+  expect(troubleOf(errorOfProblem(unauthorized)).todo).toBeUndefined();
 });
 
 describe("readSize()", () => {

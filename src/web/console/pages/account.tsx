@@ -1,6 +1,7 @@
 /** One's own account: who one is, the password, the second factor, and the look of the console in this browser. */
 import { useState } from "preact/hooks";
 import { api } from "../api.ts";
+import { OpenSessions } from "../open-sessions.tsx";
 import { Button } from "../parts/button.tsx";
 import { Copyable } from "../parts/copyable.tsx";
 import { Dialog, FormDialog } from "../parts/dialog.tsx";
@@ -9,6 +10,7 @@ import { Time } from "../parts/figures.tsx";
 import { Badge, Notice, Trouble } from "../parts/notice.tsx";
 import { Card, Facts, Page } from "../parts/page.tsx";
 import { passwordTrouble } from "../passwords.ts";
+import { QrPicture } from "../qr-picture.tsx";
 import { useAction } from "../resource.ts";
 import { useSession, useWho } from "../session.tsx";
 import { useTheme } from "../theme.ts";
@@ -74,6 +76,9 @@ export function Account() {
           <p>You sign in through your organisation, which looks after both.</p>
         </Card>
       )}
+      <Card title="Where you are signed in">
+        <OpenSessions />
+      </Card>
       <Card title="Look">
         <ChoiceField
           label="Colours in this browser"
@@ -180,9 +185,10 @@ function TurnTotpOn({ onClose }: { onClose: () => void }) {
           }}
         >
           <p>
-            Add an account in your authenticator app by this key. On a phone <a href={begun.uri}>this link</a> opens the
-            app.
+            Add an account in your authenticator app: let its camera read this picture, or type the key. On a phone{" "}
+            <a href={begun.uri}>this link</a> opens the app.
           </p>
+          <QrPicture text={begun.uri} label="QR code that holds the key below" />
           <Copyable text={begun.secret.replaceAll(/(.{4})(?=.)/g, "$1 ")} label="the key" />
           <TextField
             label="Code that the app shows"

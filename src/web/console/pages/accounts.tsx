@@ -4,6 +4,7 @@ import { ROLES, type Role } from "../../../contract/rights.ts";
 import { useState } from "preact/hooks";
 import { api } from "../api.ts";
 import { optional } from "../gather.ts";
+import { OpenSessions } from "../open-sessions.tsx";
 import { Button } from "../parts/button.tsx";
 import { Confirm, Dialog, FormDialog } from "../parts/dialog.tsx";
 import { CheckList, ChoiceField, TextField } from "../parts/field.tsx";
@@ -149,7 +150,7 @@ function ChangeAccount({
   onDone: () => void;
 }) {
   const who = useWho();
-  const [open, setOpen] = useState<"" | "role" | "password" | "remove">("");
+  const [open, setOpen] = useState<"" | "role" | "password" | "sessions" | "remove">("");
   const act = useAction(async (work: () => Promise<unknown>) => {
     await work();
     onDone();
@@ -157,6 +158,16 @@ function ChangeAccount({
   const isSelf = who.name === account.name;
   if (open === "role") return <ChangeRole account={account} onClose={onClose} onDone={onDone} />;
   if (open === "password") return <SetPassword account={account} onClose={onClose} />;
+  if (open === "sessions") {
+    return (
+      <Dialog title={`Where ${account.name} is signed in`} onClose={onClose} wide>
+        <OpenSessions account={account.name} />
+        <div class="row-end">
+          <Button onClick={onClose}>Close</Button>
+        </div>
+      </Dialog>
+    );
+  }
   if (open === "remove") {
     return (
       <Confirm
@@ -178,6 +189,7 @@ function ChangeAccount({
       <div class="row">
         <Button onClick={() => setOpen("role")}>Change the role</Button>
         {account.signsInBy === "password" && <Button onClick={() => setOpen("password")}>Set a password</Button>}
+        <Button onClick={() => setOpen("sessions")}>Sessions</Button>
         {account.secondFactor && !isSelf && (
           <Button busy={act.busy} onClick={() => void act.run(() => api.turnAccountTotpOff(account.name))}>
             Turn the second factor off

@@ -8,6 +8,7 @@ import { ChoiceField, TextField } from "../parts/field.tsx";
 import { Time } from "../parts/figures.tsx";
 import { ButtonLink, Link } from "../parts/link.tsx";
 import { Badge, Loaded, Notice } from "../parts/notice.tsx";
+import { Older } from "../parts/older.tsx";
 import { Card, Empty, Facts, Page } from "../parts/page.tsx";
 import { useResource } from "../resource.ts";
 import { restorePath, timelinePath } from "../restore/places.ts";
@@ -44,11 +45,7 @@ export function Alarms() {
               {all.map((alarm) => (
                 <AlarmCard key={alarm.id} alarm={alarm} onAnswer={() => setAnswering(alarm)} />
               ))}
-              {next !== undefined && limit < 1000 && (
-                <div>
-                  <Button onClick={() => setLimit(Math.min(1000, limit + 200))}>Show older ones</Button>
-                </div>
-              )}
+              <Older next={next} limit={limit} onLimit={setLimit} />
             </>
           )
         }

@@ -3,11 +3,11 @@ import type { WireAuditEntry } from "../../../contract/audit.ts";
 import { useState } from "preact/hooks";
 import { actionWords } from "../action-words.ts";
 import { api } from "../api.ts";
-import { Button } from "../parts/button.tsx";
 import { Copyable } from "../parts/copyable.tsx";
 import { SelectField, TextField } from "../parts/field.tsx";
 import { Time } from "../parts/figures.tsx";
 import { Badge, Loaded, Notice, type Tone } from "../parts/notice.tsx";
+import { Older } from "../parts/older.tsx";
 import { Card, Empty, Page } from "../parts/page.tsx";
 import { Table } from "../parts/table.tsx";
 import { useResource } from "../resource.ts";
@@ -91,11 +91,7 @@ export function Audit() {
                   { label: "When", cell: (entry) => <Time at={entry.time} as="local" /> },
                 ]}
               />
-              {next !== undefined && limit < 1000 && (
-                <div>
-                  <Button onClick={() => setLimit(Math.min(1000, limit + 300))}>Show older ones</Button>
-                </div>
-              )}
+              <Older next={next} limit={limit} onLimit={setLimit} step={300} />
             </>
           )}
         </Loaded>

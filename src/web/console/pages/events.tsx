@@ -2,10 +2,10 @@
 import { EVENT_KINDS } from "../../../contract/event-kinds.ts";
 import { useState } from "preact/hooks";
 import { api } from "../api.ts";
-import { Button } from "../parts/button.tsx";
 import { SelectField, TextField } from "../parts/field.tsx";
 import { Time } from "../parts/figures.tsx";
 import { Badge, Loaded } from "../parts/notice.tsx";
+import { Older } from "../parts/older.tsx";
 import { Card, Empty, Page } from "../parts/page.tsx";
 import { Table } from "../parts/table.tsx";
 import { useResource } from "../resource.ts";
@@ -47,7 +47,15 @@ export function Events() {
                 label="Events"
                 rows={all.filter(isWanted)}
                 rowKey={(event: Event) => event.id}
-                empty={<Empty>{all.length === 0 ? "Nothing has happened yet." : "Nothing of that kind."}</Empty>}
+                empty={
+                  <Empty>
+                    {all.length === 0
+                      ? "Nothing has happened yet."
+                      : next === undefined
+                        ? "Nothing fits."
+                        : "Nothing among the newest fits; look further."}
+                  </Empty>
+                }
                 columns={[
                   {
                     label: "What",
@@ -68,11 +76,7 @@ export function Events() {
                   { label: "When", cell: (event) => <Time at={event.time} /> },
                 ]}
               />
-              {next !== undefined && limit < 1000 && (
-                <div>
-                  <Button onClick={() => setLimit(Math.min(1000, limit + 300))}>Show older ones</Button>
-                </div>
-              )}
+              <Older next={next} limit={limit} onLimit={setLimit} step={300} />
             </>
           )}
         </Loaded>

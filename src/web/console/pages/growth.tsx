@@ -30,7 +30,7 @@ export function Growth() {
   return (
     <Page
       title="Growth"
-      intro="How the stored history grows, what of it is needed, and how long the space lasts if it goes on like that."
+      intro="How the stored history grows, what of it is needed, and how long the space lasts if it goes on like that. Counted each hour."
     >
       <Card>
         <SelectField label="Time" value={range} onInput={setRange} choices={RANGES} />

@@ -7,6 +7,7 @@ import { Button } from "../parts/button.tsx";
 import { Progress, Time, useNow } from "../parts/figures.tsx";
 import { Link } from "../parts/link.tsx";
 import { Badge, Loaded } from "../parts/notice.tsx";
+import { Older } from "../parts/older.tsx";
 import { Card, Empty, Page } from "../parts/page.tsx";
 import { Table } from "../parts/table.tsx";
 import { useResource } from "../resource.ts";
@@ -52,16 +53,7 @@ export function Jobs() {
                   { label: "By", cell: (job) => job.askedBy ?? <span class="quiet">the appliance</span> },
                 ]}
               />
-              {next !== undefined && limit < 1000 && (
-                <div>
-                  <Button
-                    onClick={() => setLimit(Math.min(1000, limit + 200))}
-                    busy={jobs.loading && jobs.value === undefined}
-                  >
-                    Show older ones
-                  </Button>
-                </div>
-              )}
+              <Older next={next} limit={limit} onLimit={setLimit} />
             </>
           )}
         </Loaded>

@@ -2,13 +2,14 @@
 import type { WireMachine } from "../../../contract/machines.ts";
 import { useState } from "preact/hooks";
 import { api } from "../api.ts";
+import { AttachedBadge } from "../attached-badge.tsx";
 import { MachineCertificates } from "../certificates.tsx";
 import { optional } from "../gather.ts";
 import { Button } from "../parts/button.tsx";
 import { Confirm, Dialog, FormDialog } from "../parts/dialog.tsx";
 import { CheckList, SelectField, TextField } from "../parts/field.tsx";
 import { Link } from "../parts/link.tsx";
-import { Badge, Loaded, Notice } from "../parts/notice.tsx";
+import { Loaded, Notice } from "../parts/notice.tsx";
 import { Card, Empty, Page } from "../parts/page.tsx";
 import { useResource } from "../resource.ts";
 import { useMay } from "../session.tsx";
@@ -112,9 +113,7 @@ function MachineCard(props: { machine: WireMachine; onOpen: (what: "change" | "d
           <li key={volume.name} class="row">
             <Link to={`/volumes/${encodeURIComponent(volume.name)}`}>{volume.name}</Link>
             <span class="quiet">{formatSize(volume.sizeBytes)}</span>
-            <Badge tone={volume.attached > 0 ? "good" : "plain"}>
-              {volume.attached > 0 ? "connected" : "not connected"}
-            </Badge>
+            <AttachedBadge volume={volume} />
           </li>
         ))}
       </ul>

@@ -1,26 +1,20 @@
 /** Notifications: where they go, who gets what, and what became of them. */
-import type { WireChannel, WireDelivery, WireRule } from "../../../contract/notify.ts";
+import type { WireChannel, WireRule } from "../../../contract/notify.ts";
 import { useState } from "preact/hooks";
 import { api } from "../api.ts";
-import { ChannelForm, RuleForm } from "../notify-forms.tsx";
 import { Button } from "../parts/button.tsx";
-import { Copyable } from "../parts/copyable.tsx";
-import { Confirm, Dialog } from "../parts/dialog.tsx";
-import { Time } from "../parts/figures.tsx";
+import { Confirm } from "../parts/dialog.tsx";
 import { Badge, Loaded, Notice, Trouble, type Tone } from "../parts/notice.tsx";
 import { Card, Empty, Page } from "../parts/page.tsx";
+import { SecretDialog } from "../parts/secret-dialog.tsx";
 import { Table } from "../parts/table.tsx";
 import { useAction, useResource } from "../resource.ts";
 import { listed, plural, sentence } from "../words.ts";
+import { ChannelForm } from "../channel-form.tsx";
+import { RuleForm } from "../rule-form.tsx";
+import { Deliveries } from "./deliveries.tsx";
 
 const STATES: Record<WireChannel["state"], Tone> = { ok: "good", failing: "bad", disabled: "plain" };
-const DELIVERIES: Record<WireDelivery["state"], Tone> = {
-  gathering: "accent",
-  waiting: "warn",
-  sent: "good",
-  "given-up": "bad",
-};
-
 /** The form that is open; with `before`, that changes what there is. */
 type Open = { what: "channel"; before?: WireChannel } | { what: "rule"; before?: WireRule } | undefined;
 
@@ -64,7 +58,12 @@ export function Notifications() {
       >
         <Loaded of={rules}>
           {(all) => (
-            <Rules all={all} onChanged={rules.reload} onChange={(before) => setOpen({ what: "rule", before })} />
+            <Rules
+              all={all}
+              hasChannel={names.length > 0}
+              onChanged={rules.reload}
+              onChange={(before) => setOpen({ what: "rule", before })}
+            />
           )}
         </Loaded>
       </Card>
@@ -83,17 +82,13 @@ export function Notifications() {
         <RuleForm before={open.before} channels={names} onClose={close} onDone={rules.reload} />
       )}
       {secret !== undefined && (
-        <Dialog title="The webhook’s secret" onClose={() => setSecret(undefined)}>
-          <Notice tone="warn" title="It is shown this once">
-            The receiver checks by it that a call comes from this appliance.
-          </Notice>
-          <Copyable text={secret} label="the secret" />
-          <div class="row-end">
-            <Button kind="primary" onClick={() => setSecret(undefined)}>
-              I have it
-            </Button>
-          </div>
-        </Dialog>
+        <SecretDialog
+          title="The webhook’s secret"
+          secret={secret}
+          label="the secret"
+          advice="The receiver checks by it that a call comes from this appliance."
+          onClose={() => setSecret(undefined)}
+        />
       )}
     </Page>
   );
@@ -194,7 +189,7 @@ function Channels({ all, onChanged, onChange }: ListProps<WireChannel>) {
   );
 }
 
-function Rules({ all, onChanged, onChange }: ListProps<WireRule>) {
+function Rules({ all, hasChannel, onChanged, onChange }: ListProps<WireRule> & { hasChannel: boolean }) {
   const [removing, setRemoving] = useState<string | undefined>(undefined);
   return (
     <>
@@ -202,7 +197,11 @@ function Rules({ all, onChanged, onChange }: ListProps<WireRule>) {
         label="Rules"
         rows={all}
         rowKey={(rule: WireRule) => rule.name}
-        empty={<Empty>There is no rule: channels are told nothing.</Empty>}
+        empty={
+          <Empty>
+            {hasChannel ? "There is no rule: channels are told nothing." : "A rule needs a channel: add one first."}
+          </Empty>
+        }
         columns={[
           { label: "Rule", cell: (rule) => rule.name },
           { label: "Tells", cell: (rule) => ruleWords(rule) },
@@ -254,49 +253,4 @@ function ruleWords(rule: WireRule): string {
   const about = rule.about === undefined || rule.about.length === 0 ? "" : ` about ${listed(rule.about)}`;
   const quiet = rule.quiet === undefined ? "" : `; quiet from ${rule.quiet.from} to ${rule.quiet.to}`;
   return `${level}${topics}${about}${quiet}`;
-}
-
-function Deliveries() {
-  const [limit, setLimit] = useState(30);
-  const deliveries = useResource(() => api.deliveries({ limit }), [limit], { everyMs: 10_000, keep: true });
-  return (
-    <Card title="What was sent">
-      <Loaded of={deliveries}>
-        {({ deliveries: all, next }) => (
-          <>
-            <Table
-              label="Deliveries"
-              rows={all}
-              rowKey={(delivery: WireDelivery) => delivery.id}
-              empty={<p class="quiet">Nothing yet.</p>}
-              columns={[
-                { label: "Message", cell: (delivery) => delivery.subject },
-                { label: "To", cell: (delivery) => delivery.channel },
-                {
-                  label: "State",
-                  cell: (delivery) => (
-                    <>
-                      <Badge tone={DELIVERIES[delivery.state]}>{delivery.state}</Badge>
-                      {delivery.lastError !== undefined && (
-                        <>
-                          <br />
-                          <span class="small">{sentence(delivery.lastError)}</span>
-                        </>
-                      )}
-                    </>
-                  ),
-                },
-                { label: "When", cell: (delivery) => <Time at={delivery.createdAt} /> },
-              ]}
-            />
-            {next !== undefined && limit < 1000 && (
-              <div>
-                <Button onClick={() => setLimit(Math.min(1000, limit + 200))}>Show older ones</Button>
-              </div>
-            )}
-          </>
-        )}
-      </Loaded>
-    </Card>
-  );
 }

@@ -1,14 +1,17 @@
 /** The overview: what is protected, how far back, how fresh, where, and what needs somebody; in that order for a person in a hurry. */
 import type { WireRetention, WireTier, WireVault, WireVolume } from "../../../contract/contract.ts";
 import { api } from "../api.ts";
+import { AttachedBadge } from "../attached-badge.tsx";
 import {
   attentionOf,
   forecastSentence,
+  isUntouched,
   protectionSentence,
   tierFreshness,
   type Attention,
   type Known,
 } from "../attention.ts";
+import { DiskFull } from "../disk-full.tsx";
 import { each, optional } from "../gather.ts";
 import { ButtonLink, Link } from "../parts/link.tsx";
 import { Badge, Loaded } from "../parts/notice.tsx";
@@ -17,7 +20,7 @@ import { Progress, Size, Time, useNow } from "../parts/figures.tsx";
 import { Table } from "../parts/table.tsx";
 import { useResource } from "../resource.ts";
 import { useMay } from "../session.tsx";
-import { formatSize, localTime, percent, plural, spell, ageSeconds } from "../words.ts";
+import { formatSize, localTime, plural, spell, ageSeconds } from "../words.ts";
 
 const EVERY_MS = 5_000;
 /** Beyond so many volumes how far back each goes is told on its own page. */
@@ -163,13 +166,13 @@ function Protection({ value, now }: { value: Seen; now: number }) {
           },
           {
             label: "Now",
-            cell: (volume) => (
-              <Badge tone={volume.attached > 0 ? "good" : "plain"}>
-                {volume.attached > 0 ? "connected" : "not connected"}
-              </Badge>
-            ),
+            cell: (volume) => <AttachedBadge volume={volume} />,
           },
-          { label: "Last write", cell: (volume) => <Time at={volume.lastWriteAt} /> },
+          {
+            label: "Last write",
+            cell: (volume) =>
+              isUntouched(volume) ? <span class="quiet">none yet</span> : <Time at={volume.lastWriteAt} />,
+          },
           { label: "Goes back", cell: (volume) => <Reach of={value.retention.get(volume.name)} now={now} /> },
           {
             label: "Copies elsewhere",
@@ -235,15 +238,10 @@ function Space({ vaults, known }: { vaults: readonly WireVault[]; known: Known }
             </h3>
             {vault.status ? (
               <>
-                <Progress
-                  label={
-                    <>
-                      <Size bytes={vault.status.storedBytes} /> of history
-                    </>
-                  }
-                  detail={`${formatSize(vault.status.freeBytes)} free`}
-                  value={percent(vault.status.totalBytes - vault.status.freeBytes, vault.status.totalBytes) / 100}
-                />
+                <DiskFull space={vault.status} />
+                <span class="small">
+                  <Size bytes={vault.status.storedBytes} /> of history is stored there
+                </span>
                 {forecastOf(vault.name) !== undefined && <span class="small">{forecastOf(vault.name)}</span>}
                 <span class="quiet small">
                   {tiers.some((tier) => tier.vault === vault.name)

@@ -9,6 +9,7 @@ import {
   connectCommands,
   doorChoices,
   doorLabel,
+  userCommand,
   type ConnectClient,
   type Door,
 } from "../connect-commands.ts";
@@ -132,9 +133,14 @@ function Arrived({ volume }: { volume: WireVolume }) {
   );
 }
 
+/** Its own socket lies where its configuration does. */
+function configPath({ socketPath }: WireDoors): string {
+  return `${socketPath.slice(0, socketPath.lastIndexOf("/"))}/config.json`;
+}
+
 function Commands({ name, doors }: { name: string; doors: WireDoors }) {
   const choices = doorChoices(doors, location.hostname);
-  const [index, setIndex] = useState(choices.length > 1 ? "1" : "0");
+  const [index, setIndex] = useState(doors.nbd.length > 0 ? "1" : "0");
   const [client, setClient] = useState<ConnectClient>("qemu");
   const door = choices[Number(index)] ?? choices[0];
   if (!door) return null;
@@ -158,11 +164,12 @@ function Commands({ name, doors }: { name: string; doors: WireDoors }) {
         <Notice title="Other machines cannot reach the disks yet">
           <p>
             The appliance listens on its own socket alone. To open it to others, over TLS and with a certificate for
-            each machine, start it with:
+            each machine, put this into <code>{configPath(doors)}</code> on it, and start it again:
           </p>
-          <Copyable text="sternway serve --nbd 0.0.0.0:10809" label="the command" />
+          <Copyable text={'{ "nbd": { "listen": ["0.0.0.0:10809"] } }'} label="the setting" />
         </Notice>
       )}
+      {door.kind === "unix" && door.byUser && <UserCredential volume={name} />}
       {door.kind === "tcp" && door.credentials && <Certificate volume={name} door={door} />}
       <div class="commands">
         {connectCommands(client, name, door).map((command) => (
@@ -174,6 +181,26 @@ function Commands({ name, doors }: { name: string; doors: WireDoors }) {
         ))}
       </div>
     </Card>
+  );
+}
+
+/** How the user that runs a VM on the appliance itself is let in. */
+function UserCredential({ volume }: { volume: string }) {
+  const machines = useResource(() => api.machines(), []);
+  return (
+    <div class="stack-tight">
+      <h3>First: let the user in</h3>
+      <p class="quiet small">
+        As root on the appliance. libvirt-qemu stands for the user that runs the VM or the program; it reaches the disks
+        of this one machine.
+      </p>
+      <Loaded of={machines}>
+        {(all) => {
+          const owner = all.find((machine) => machine.volumes.some((each) => each.name === volume));
+          return <Copyable text={userCommand(volume, owner?.name)} label="let the user in" />;
+        }}
+      </Loaded>
+    </div>
   );
 }
 

@@ -69,8 +69,14 @@ function Doors() {
           <>
             <p class="quiet">Machines read and write their disks over NBD, the network block protocol.</p>
             <Copyable text={value.socketPath} label="the socket's path" />
+            {value.localSocketPath !== undefined && (
+              <>
+                <p class="quiet">Root uses that socket. Other users of the appliance who have a credential use this:</p>
+                <Copyable text={value.localSocketPath} label="the path of the socket for users" />
+              </>
+            )}
             {value.nbd.length === 0 ? (
-              <p>Other machines cannot reach the disks: the appliance listens on that socket alone.</p>
+              <p>Other machines cannot reach the disks: the appliance listens on no network address.</p>
             ) : (
               <ul>
                 {value.nbd.map((door) => (

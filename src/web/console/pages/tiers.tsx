@@ -15,7 +15,7 @@ import { ReceivedPlaces } from "../received-places.tsx";
 import { useResource } from "../resource.ts";
 import { navigate } from "../route.ts";
 import { useMay } from "../session.tsx";
-import { formatSize, percent, sentence, spell } from "../words.ts";
+import { formatSize, listed, percent, sentence, spell } from "../words.ts";
 
 type Open = { what: "sync" | "verify" | "remove"; tier: WireTier } | { what: "add" } | undefined;
 
@@ -31,7 +31,8 @@ export function Tiers() {
     async () => {
       const vaults = (await api.vaults()).filter((vault) => vault.status !== undefined).map((vault) => vault.name);
       const tiers = await each(vaults, (vault) => api.tiers(vault));
-      return { vaults, tiers: tiers.flatMap((list) => list ?? []) };
+      const silent = vaults.filter((_, index) => tiers[index] === undefined);
+      return { vaults, silent, tiers: tiers.flatMap((list) => list ?? []) };
     },
     [],
     { everyMs: 3_000 },
@@ -47,22 +48,30 @@ export function Tiers() {
     <Page
       title="Tiers"
       intro="A tier is another place that holds a vault: a disk or share, an S3 service, or another appliance. When this machine is lost, the history is there."
-      actions={add}
+      actions={found.value?.tiers.length === 0 ? undefined : add}
     >
       <Loaded of={found}>
-        {({ tiers }) =>
-          tiers.length === 0 ? (
-            <Card>
-              <Empty action={add}>Everything is on this machine alone. A tier keeps it safe from the loss of it.</Empty>
-            </Card>
-          ) : (
-            <>
-              {tiers.map((tier) => (
-                <TierCard key={`${tier.vault}/${tier.name}`} tier={tier} onOpen={(what) => setOpen({ what, tier })} />
-              ))}
-            </>
-          )
-        }
+        {({ tiers, silent }) => (
+          <>
+            {silent.length > 0 && (
+              <Notice tone="warn" title={`Tiers of ${listed(silent)} cannot be told now`}>
+                What is copied of them is not shown here. The page looks again by itself.
+              </Notice>
+            )}
+            {tiers.map((tier) => (
+              <TierCard key={`${tier.vault}/${tier.name}`} tier={tier} onOpen={(what) => setOpen({ what, tier })} />
+            ))}
+            {tiers.length === 0 && (
+              <Card>
+                <Empty action={add}>
+                  {silent.length > 0
+                    ? "No tier can be shown."
+                    : "Everything is on this machine alone. A tier keeps it safe from the loss of it."}
+                </Empty>
+              </Card>
+            )}
+          </>
+        )}
       </Loaded>
       {may("listReceived") && <ReceivedPlaces />}
       {open?.what === "add" && <Add vaults={found.value?.vaults ?? []} onClose={close} onDone={found.reload} />}

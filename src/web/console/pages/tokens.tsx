@@ -4,12 +4,12 @@ import { ROLES, type Role } from "../../../contract/rights.ts";
 import { useState } from "preact/hooks";
 import { api } from "../api.ts";
 import { Button } from "../parts/button.tsx";
-import { Copyable } from "../parts/copyable.tsx";
-import { Confirm, Dialog, FormDialog } from "../parts/dialog.tsx";
+import { Confirm, FormDialog } from "../parts/dialog.tsx";
 import { SelectField, TextField } from "../parts/field.tsx";
 import { Time } from "../parts/figures.tsx";
-import { Loaded, Notice } from "../parts/notice.tsx";
+import { Loaded } from "../parts/notice.tsx";
 import { Card, Empty, Page } from "../parts/page.tsx";
+import { SecretDialog } from "../parts/secret-dialog.tsx";
 import { Table } from "../parts/table.tsx";
 import { useResource } from "../resource.ts";
 import { ROLE_WORDS } from "../role-words.ts";
@@ -90,17 +90,13 @@ export function Tokens() {
         />
       )}
       {made !== undefined && (
-        <Dialog title="The new token" onClose={() => setMade(undefined)}>
-          <Notice tone="warn" title="It is shown this once">
-            Put it where the program keeps its secrets.
-          </Notice>
-          <Copyable text={made} label="the token" />
-          <div class="row-end">
-            <Button kind="primary" onClick={() => setMade(undefined)}>
-              I have it
-            </Button>
-          </div>
-        </Dialog>
+        <SecretDialog
+          title="The new token"
+          secret={made}
+          label="the token"
+          advice="Put it where the program keeps its secrets."
+          onClose={() => setMade(undefined)}
+        />
       )}
       {removing && (
         <Confirm

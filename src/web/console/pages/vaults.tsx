@@ -1,15 +1,16 @@
 /** Vaults: where history is stored. */
-import type { WireVault } from "../../../contract/contract.ts";
+import type { WireFollow, WireVault } from "../../../contract/contract.ts";
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { api } from "../api.ts";
+import { DiskFull } from "../disk-full.tsx";
 import { each } from "../gather.ts";
 import { KeyFields, useKey } from "../key-fields.tsx";
 import { OpenFromTier, Refresh, TakeOver } from "../origin-dialogs.tsx";
 import { Button } from "../parts/button.tsx";
 import { Confirm, FormDialog } from "../parts/dialog.tsx";
 import { CheckField, TextField } from "../parts/field.tsx";
-import { Progress, Size } from "../parts/figures.tsx";
+import { Size, Time } from "../parts/figures.tsx";
 import { Badge, Loaded, Notice, Trouble, type Tone } from "../parts/notice.tsx";
 import { Card, Facts, Page } from "../parts/page.tsx";
 import { Table } from "../parts/table.tsx";
@@ -180,13 +181,7 @@ function VaultCard(props: {
         {vault.encrypted === true && <Badge tone="accent">encrypted</Badge>}
       </div>
       {vault.reason !== undefined && <Notice tone="warn">{sentence(vault.reason)}</Notice>}
-      {status && (
-        <Progress
-          label={<>Its disk is {Math.floor(percent(status.totalBytes - status.freeBytes, status.totalBytes))} % full</>}
-          detail={`${formatSize(status.freeBytes)} free of ${formatSize(status.totalBytes)}`}
-          value={percent(status.totalBytes - status.freeBytes, status.totalBytes) / 100}
-        />
-      )}
+      {status && <DiskFull space={status} />}
       <Facts
         of={[
           ["Volumes", vault.volumes.length > 0 ? listed(vault.volumes, 12) : String(vault.volumeCount)],
@@ -196,10 +191,24 @@ function VaultCard(props: {
             status && `${formatSize(status.journalUsedBytes)} of ${formatSize(status.journalSizeBytes)} of the journal`,
           ],
           ["Read through", scrub && scrubWords(scrub)],
+          ["Shows", status?.follow && <Followed of={status.follow} />],
+          ["Newest write", status?.follow?.newestAt && <Time at={status.follow.newestAt} />],
         ]}
       />
       {isOpen && <SpaceOf vault={vault.name} />}
     </Card>
+  );
+}
+
+/** How new the view of a vault is that is only read here. */
+function Followed({ of: { everySeconds, currentAt, reason } }: { of: WireFollow }) {
+  return (
+    <>
+      {currentAt === undefined ? "what its tier held before the start" : "its tier as of "}
+      {currentAt !== undefined && <Time at={currentAt} />}
+      {everySeconds > 0 ? `, looked at every ${everySeconds} s` : ", until it is read anew"}
+      {reason !== undefined && <Notice tone="warn">{sentence(reason)}</Notice>}
+    </>
   );
 }
 

@@ -2,20 +2,21 @@
 import type { WireVolume } from "../../../contract/contract.ts";
 import { useState } from "preact/hooks";
 import { api } from "../api.ts";
+import { AttachedBadge } from "../attached-badge.tsx";
 import { Button } from "../parts/button.tsx";
 import { Confirm, FormDialog } from "../parts/dialog.tsx";
-import { CheckField, ChoiceField, TextField, type Choice } from "../parts/field.tsx";
+import { CheckField, ChoiceField, type Choice } from "../parts/field.tsx";
 import { Size, Time } from "../parts/figures.tsx";
 import { ButtonLink, Link } from "../parts/link.tsx";
-import { Badge, Loaded, Notice, Trouble } from "../parts/notice.tsx";
+import { Loaded, Notice, Trouble } from "../parts/notice.tsx";
 import { Card, Facts, Page } from "../parts/page.tsx";
-import { Table } from "../parts/table.tsx";
 import { Bookmarks, Holds } from "./volume-moments.tsx";
 import { SizeField, useSizeText } from "../size-field.tsx";
 import { navigate, pathWith } from "../route.ts";
 import { useAction, useResource } from "../resource.ts";
 import { useMay } from "../session.tsx";
 import { formatSize } from "../words.ts";
+import { Branches } from "./volume-branches.tsx";
 
 export function VolumeManage({ name }: { name: string }) {
   const may = useMay();
@@ -73,12 +74,7 @@ function VolumeFacts({ volume }: { volume: WireVolume }) {
     <Facts
       of={[
         ["Size", <Size key="size" bytes={volume.sizeBytes} />],
-        [
-          "Now",
-          <Badge key="now" tone={volume.attached > 0 ? "good" : "plain"}>
-            {volume.attached > 0 ? "connected" : "not connected"}
-          </Badge>,
-        ],
+        ["Now", <AttachedBadge key="now" volume={volume} />],
         ["Last write", <Time key="write" at={volume.lastWriteAt} />],
         ["Vault", volume.vault],
         ["Protected since", <Time key="since" at={volume.createdAt} as="local" />],
@@ -154,74 +150,6 @@ function Delete({ volume, onClose }: { volume: WireVolume; onClose: () => void }
         </>
       )}
     </Confirm>
-  );
-}
-
-function Branches({ name }: { name: string }) {
-  const may = useMay();
-  const branches = useResource(() => api.branches(name), [name]);
-  const [adding, setAdding] = useState(false);
-  return (
-    <Card
-      title="Branches"
-      actions={
-        may("createBranch") && (
-          <Button size="small" onClick={() => setAdding(true)}>
-            Make a branch
-          </Button>
-        )
-      }
-    >
-      <p class="quiet">
-        Volumes that began as this one at some moment: for trying something out, or for taking files from the past.
-        Nothing is copied, and this volume does not change.
-      </p>
-      <Loaded of={branches}>
-        {(all) => (
-          <Table
-            label="Branches"
-            rows={all}
-            rowKey={(each: WireVolume) => each.name}
-            empty={<p class="quiet">There are none.</p>}
-            columns={[
-              {
-                label: "Branch",
-                cell: (each) => <Link to={`/volumes/${encodeURIComponent(each.name)}`}>{each.name}</Link>,
-              },
-              { label: "Made", cell: (each) => <Time at={each.createdAt} /> },
-              { label: "Last write", cell: (each) => <Time at={each.lastWriteAt} /> },
-            ]}
-          />
-        )}
-      </Loaded>
-      {adding && <AddBranch name={name} onClose={() => setAdding(false)} onDone={branches.reload} />}
-    </Card>
-  );
-}
-
-function AddBranch({ name, onClose, onDone }: { name: string; onClose: () => void; onDone: () => void }) {
-  const [newName, setNewName] = useState(`${name}-branch`);
-  const [at, setAt] = useState("now");
-  return (
-    <FormDialog
-      title={`Branch ${name}`}
-      submit="Make the branch"
-      disabled={newName.trim() === "" || at.trim() === ""}
-      onClose={onClose}
-      onSubmit={async () => {
-        await api.branch(name, at.trim(), newName.trim());
-        onDone();
-      }}
-    >
-      <TextField label="Name of the new volume" value={newName} onInput={setNewName} required />
-      <TextField
-        label="As it was"
-        hint="now, an age such as -15m, or a time such as 2026-11-20T21:31:05+01:00"
-        value={at}
-        onInput={setAt}
-        mono
-      />
-    </FormDialog>
   );
 }
 

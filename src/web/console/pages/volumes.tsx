@@ -2,10 +2,11 @@
 import type { WireVolume } from "../../../contract/contract.ts";
 import { useState } from "preact/hooks";
 import { api } from "../api.ts";
+import { AttachedBadge } from "../attached-badge.tsx";
 import { TextField } from "../parts/field.tsx";
 import { Size, Time } from "../parts/figures.tsx";
 import { ButtonLink, Link } from "../parts/link.tsx";
-import { Badge, Loaded } from "../parts/notice.tsx";
+import { Loaded } from "../parts/notice.tsx";
 import { Card, Empty, Page } from "../parts/page.tsx";
 import { Table } from "../parts/table.tsx";
 import { useResource } from "../resource.ts";
@@ -27,7 +28,7 @@ export function Volumes() {
     <Page
       title="Volumes"
       intro="Each volume is one protected disk. Every write to it is kept, so that it can be had back as of any past moment."
-      actions={protect}
+      actions={volumes.value?.length === 0 ? undefined : protect}
     >
       <Card>
         <Loaded of={volumes}>
@@ -60,11 +61,7 @@ export function Volumes() {
                   { label: "Size", figure: true, cell: (volume) => <Size bytes={volume.sizeBytes} /> },
                   {
                     label: "Now",
-                    cell: (volume) => (
-                      <Badge tone={volume.attached > 0 ? "good" : "plain"}>
-                        {volume.attached > 0 ? "connected" : "not connected"}
-                      </Badge>
-                    ),
+                    cell: (volume) => <AttachedBadge volume={volume} />,
                   },
                   { label: "Last write", cell: (volume) => <Time at={volume.lastWriteAt} /> },
                   { label: "Vault", cell: (volume) => volume.vault },

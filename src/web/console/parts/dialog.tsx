@@ -4,6 +4,7 @@ import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useAction } from "../resource.ts";
 import { Button } from "./button.tsx";
 import { TextField } from "./field.tsx";
+import { focusIfLost } from "./lost-focus.ts";
 import { Trouble } from "./notice.tsx";
 
 export interface DialogProps {
@@ -25,6 +26,7 @@ export function Dialog({ title, onClose, wide = false, children }: DialogProps) 
       dialog?.close();
       // The browser gives the focus back for a dialog that stays in the page; this one is taken out of it.
       if (before instanceof HTMLElement) before.focus();
+      focusIfLost(null);
     };
   }, []);
   return (

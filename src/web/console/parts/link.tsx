@@ -8,11 +8,9 @@ export interface LinkProps {
   children: ComponentChildren;
   "aria-current"?: "page" | undefined;
   "aria-label"?: string;
-  /** Called when it is followed within the console. */
-  onFollow?: () => void;
 }
 
-export function Link({ to, onFollow, children, ...rest }: LinkProps) {
+export function Link({ to, children, ...rest }: LinkProps) {
   return (
     <a
       {...rest}
@@ -20,7 +18,6 @@ export function Link({ to, onFollow, children, ...rest }: LinkProps) {
       onClick={(event) => {
         if (!isPlainClick(event)) return;
         event.preventDefault();
-        onFollow?.();
         navigate(to);
       }}
     >

@@ -1,6 +1,10 @@
-/** A page and its cards. The heading takes the focus when a page appears, so that a screen reader says where it is and the tab key begins at its top. */
+/**
+ * A page and its cards. The heading takes the focus when somebody goes to a page, so that a screen reader says where it is and the tab key begins at its top;
+ * what they pressed is gone by then. The first page leaves it where it is, or the skip link could not be reached.
+ */
 import type { ComponentChildren } from "preact";
 import { useId, useLayoutEffect, useRef } from "preact/hooks";
+import { takeFollowed, usePlace } from "../route.ts";
 import { Link } from "./link.tsx";
 
 export interface PageProps {
@@ -14,21 +18,18 @@ export interface PageProps {
   children: ComponentChildren;
 }
 
-/** Set by the router when somebody followed a link; the first page must not take the focus from the skip link. */
-const followed = { value: false };
-export const focusNextHeading = (): void => {
-  followed.value = true;
-};
-
 export function Page({ title, intro, actions, back, children }: PageProps) {
   const heading = useRef<HTMLHeadingElement>(null);
+  const { path, query } = usePlace();
   useLayoutEffect(() => {
     document.title = `${title} · Sternway`;
-    if (!followed.value) return;
-    followed.value = false;
+  }, [title]);
+  // A page that goes on at another address, as the steps of a restore do, is a new one to whoever reads it.
+  useLayoutEffect(() => {
+    if (!takeFollowed()) return;
     heading.current?.focus({ preventScroll: true });
     scrollTo(0, 0);
-  }, [title]);
+  }, [path, String(query)]);
   return (
     <div class="page">
       <div class="page-head">

@@ -3,6 +3,8 @@
  * drawn as one is otherwise no table to screen readers.
  */
 import type { ComponentChildren } from "preact";
+import { useLayoutEffect, useRef } from "preact/hooks";
+import { focusIfLost } from "./lost-focus.ts";
 
 export interface Column<Row> {
   /** Empty for a column of buttons. */
@@ -23,10 +25,16 @@ export interface TableProps<Row> {
 }
 
 export function Table<Row>({ label, columns, rows, rowKey, empty }: TableProps<Row>) {
+  const wrap = useRef<HTMLDivElement>(null);
+  // Whether the focus goes with a row is seen only by who had it before the rows are drawn anew.
+  const hadFocus = wrap.current?.contains(document.activeElement) === true;
+  useLayoutEffect(() => {
+    if (hadFocus) focusIfLost(wrap.current);
+  }, [rows]);
   if (rows.length === 0) return <>{empty ?? <p class="quiet">There is nothing here.</p>}</>;
   return (
     // Wide tables scroll by themselves; whatever scrolls must be reachable by the keyboard.
-    <div class="table-wrap" tabIndex={0} role="region" aria-label={label}>
+    <div ref={wrap} class="table-wrap" tabIndex={0} role="region" aria-label={label}>
       <table class="table table-rows" role="table" aria-label={label}>
         <thead role="rowgroup">
           <tr role="row">

@@ -121,6 +121,23 @@ export function branchConsequences(volume: Pick<WireVolume, "name">, moment: Mom
   ];
 }
 
+/** @param newNames - of the new disks, one for each of the machine's */
+export function machineBranchConsequences(machine: string, moment: Moment, newNames: readonly string[]): Consequence[] {
+  const isOne = newNames.length === 1;
+  return [
+    {
+      about: "What happens",
+      text: `${isOne ? "A new disk appears" : `${several(newNames.length, "new disk")} appear`} (${newNames.join(", ")}), as the ${isOne ? "disk" : "disks"} of ${machine} ${isOne ? "was" : "were"} on ${momentText(moment)}. ${isOne ? "It" : "They"} can be read and written.`,
+    },
+    { about: "What is overwritten", text: `Nothing. ${machine} goes on as it is.` },
+    {
+      about: "Space",
+      text: "None at first: old and new disks share what they have in common, and only what is written to either takes space. The new ones are protected like any other disk.",
+    },
+    consistency(moment),
+  ];
+}
+
 export function downloadConsequences(volume: Pick<WireVolume, "name" | "sizeBytes">, moment: Moment): Consequence[] {
   return [
     {
@@ -130,7 +147,7 @@ export function downloadConsequences(volume: Pick<WireVolume, "name" | "sizeByte
     { about: "What is overwritten", text: "Nothing on the appliance." },
     {
       about: "Room that you need",
-      text: `${formatSize(volume.sizeBytes)}, empty parts included. On a machine with the command line, \`sternway restore\` leaves them out.`,
+      text: `${formatSize(volume.sizeBytes)}, empty parts included. On a machine with the command line, “sternway restore” leaves them out.`,
       isWarning: volume.sizeBytes > 64 * 2 ** 30,
     },
     consistency(moment),

@@ -37,6 +37,12 @@ function Commands({ doors, volume, at }: { doors: readonly Door[]; volume: strin
         onInput={setDoor}
         choices={doors.map(({ id, label }) => ({ value: id, label }))}
       />
+      {doors.every(({ place }) => place.kind === "socket") && (
+        <Notice title="These commands work on the appliance itself">
+          Other machines cannot reach the disks until an administrator lets the appliance listen on the network.
+          {at !== undefined && " From another machine, download the disk as a file instead."}
+        </Notice>
+      )}
       {door.needsCredential && (
         <Notice title="A certificate is needed">
           This door asks for the certificate of a machine that has the disk. Make one under{" "}
@@ -65,6 +71,18 @@ function Commands({ doors, volume, at }: { doors: readonly Door[]; volume: strin
       />
       <p class="small quiet">{command.hint}</p>
       <Copyable text={command.text} label={`the commands for ${command.label}`} />
+      {command.files !== undefined && (
+        <>
+          <p class="small quiet">To get at its files:</p>
+          <Copyable text={command.files} label="the commands that mount it" />
+        </>
+      )}
+      {command.end !== undefined && (
+        <>
+          <p class="small quiet">When you have what you need, detach it:</p>
+          <Copyable text={command.end} label="the commands that detach it" />
+        </>
+      )}
     </div>
   );
 }

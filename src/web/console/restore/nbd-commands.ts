@@ -21,6 +21,10 @@ export interface Command {
   /** What it is for. */
   hint: string;
   text: string;
+  /** How to get at the files once it is attached, where the commands do not do that yet. */
+  files?: string;
+  /** What detaches it again; undefined: ending the program. */
+  end?: string;
 }
 
 const EVERY_ADDRESS = new Set(["0.0.0.0", "::", "[::]", ""]);
@@ -72,12 +76,14 @@ export function commandsOf(door: Door, volume: string, at: string | undefined, f
       label: "nbd-client",
       hint: "A block device of the Linux kernel; mount a partition of it afterwards.",
       text: `sudo modprobe nbd max_part=16\n${nbdClient(door, name, folder, isPast)}${isPast ? MOUNT_LINES : ""}`,
+      end: `${isPast ? UNMOUNT : ""}sudo nbd-client -d /dev/nbd0`,
     },
     {
       id: "qemu-nbd",
       label: "qemu-nbd",
       hint: "The same by QEMU's tools.",
       text: `sudo modprobe nbd max_part=16\nsudo qemu-nbd${isPast ? " --read-only" : ""} --connect=/dev/nbd0 ${qemuImage(door, name, folder)}${isPast ? MOUNT_LINES : ""}`,
+      end: `${isPast ? UNMOUNT : ""}sudo qemu-nbd -d /dev/nbd0`,
     },
     {
       id: "nbdfuse",
@@ -85,6 +91,8 @@ export function commandsOf(door: Door, volume: string, at: string | undefined, f
       hint: "The disk as one file. Where a certificate is needed it takes qemu-nbd, too.",
       // It says nothing when it is ready, and a look before that finds an empty folder.
       text: `mkdir -p disk\nnbdfuse${isPast ? " --readonly" : ""} disk ${fuseSource(door, name, folder, isPast)} &\ntimeout 20 sh -c 'until ls -l disk/nbd 2> /dev/null; do sleep 0.2; done'`,
+      ...(isPast ? { files: FILE_LINES } : {}),
+      end: `${isPast ? UNMOUNT : ""}fusermount3 -u disk`,
     },
     {
       id: "qemu-system",
@@ -101,6 +109,10 @@ export function commandsOf(door: Door, volume: string, at: string | undefined, f
 const MOUNT_LINES = `
 lsblk /dev/nbd0   # a disk without partitions is mounted as /dev/nbd0 itself
 sudo mount -o ro,noload /dev/nbd0p1 /mnt   # ext4; for XFS: -o ro,norecovery,nouuid`;
+
+const FILE_LINES = `mount -o ro,noload,loop disk/nbd /mnt   # ext4 without partitions, as the user who runs nbdfuse: root
+losetup --find --show --read-only --partscan disk/nbd   # with partitions: says /dev/loopN; mount -o ro,noload /dev/loopNp1 /mnt`;
+const UNMOUNT = "sudo umount /mnt\n";
 
 function nbdClient({ place, needsCredential }: Door, name: string, folder: string, isPast: boolean): string {
   const readOnly = isPast ? " -readonly" : "";

@@ -3,17 +3,20 @@ import { api } from "../api.ts";
 import { Card, Empty } from "../parts/page.tsx";
 import { Size, Time } from "../parts/figures.tsx";
 import { Link } from "../parts/link.tsx";
-import { Loaded } from "../parts/notice.tsx";
+import { Loaded, Trouble } from "../parts/notice.tsx";
 import { useResource } from "../resource.ts";
+import { useMay } from "../session.tsx";
 import { several } from "../timeline/time.ts";
 import { restorePath } from "./places.ts";
 
 export function WhatStep() {
   const volumes = useResource(() => api.volumes(), []);
-  const machines = useResource(() => api.machines(), []);
+  const may = useMay();
+  const machines = useResource(async () => (may("listMachines") ? await api.machines() : []), []);
   const whole = machines.value ?? [];
   return (
     <Card title="What do you want back?">
+      <Trouble error={machines.error} title="Machines cannot be shown now" />
       {whole.length > 0 && (
         <>
           <h3>A machine</h3>

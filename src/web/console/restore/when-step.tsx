@@ -53,11 +53,7 @@ export function WhenStep({ subject, onMoment }: WhenStepProps) {
                   <Button
                     kind="primary"
                     onClick={() =>
-                      onMoment(
-                        subject.kind === "volume" && chosen.moment
-                          ? `lsn:${chosen.moment.lsn}`
-                          : choiceText({ time: choice.time }, wireTime),
-                      )
+                      onMoment(choiceText(subject.kind === "volume" ? choice : { time: choice.time }, wireTime))
                     }
                   >
                     Take this moment
@@ -116,9 +112,10 @@ function Named({
   }));
   const marked = (named.value ?? []).slice(0, NAMED_MAX).map((each) => ({ ...each, key: `${each.kind}-${each.name}` }));
   const shown = [...beforeAlarms, ...marked];
-  if (shown.length === 0) return null;
+  if (shown.length === 0 && named.error === undefined) return null;
   return (
     <Card title="Moments with a name">
+      <Trouble error={named.error} title="Bookmarks cannot be shown now" />
       <ul class="targets targets-row">
         {shown.map(({ key, kind, name, at, time }) => (
           <li key={key}>

@@ -1,9 +1,7 @@
 /** Sizes over time as a chart: lines on one axis of bytes, which begins at zero so that a small change does not look like a large one. */
-import { useEffect, useRef } from "preact/hooks";
-import uPlot from "uplot";
+import type uPlot from "uplot";
 import { formatSize } from "../../../base/units.ts";
-import { paletteOf } from "./strip-drawing.ts";
-import { ticksOf } from "./ticks.ts";
+import { useTimeChart, type ChartFrame, type ChartOptions } from "./time-chart.ts";
 import { localText } from "./time.ts";
 
 export interface BytesLine {
@@ -25,66 +23,31 @@ export interface BytesChartProps {
   zone: string;
 }
 
-const HEIGHT = 190;
-/** Steps of the axis: powers of two, as sizes are read. */
-const BYTE_STEPS = Array.from({ length: 60 }, (_, power) => 2 ** power);
-
 export function BytesChart({ label, times, lines, from, to, zone }: BytesChartProps) {
-  const place = useRef<HTMLDivElement>(null);
-  const chart = useRef<uPlot | undefined>(undefined);
-  // What the chart is made of; its values come later and make no new one.
-  const shape = lines.map(({ name, tone }) => `${name}:${tone}`).join();
-
-  useEffect(() => {
-    const element = place.current;
-    if (!element) return undefined;
-    const made = new uPlot(optionsOf(element, lines, zone), [[], ...lines.map(() => [])], element);
-    chart.current = made;
-    const observer = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: HEIGHT }));
-    observer.observe(element);
-    return () => {
-      observer.disconnect();
-      made.destroy();
-      chart.current = undefined;
-    };
-  }, [zone, shape]);
-
-  useEffect(() => {
-    chart.current?.setData([times.map((time) => time / 1e6), ...lines.map(({ values }) => [...values])], false);
-    const most = Math.max(1, ...lines.flatMap(({ values }) => values.map((value) => value ?? 0)));
-    chart.current?.setScale("x", { min: from / 1e6, max: to / 1e6 });
-    chart.current?.setScale("y", { min: 0, max: most * 1.1 });
-  }, [times, lines, from, to, zone, shape]);
-
+  const place = useTimeChart(
+    zone,
+    (frame) => optionsOf(frame, lines, zone),
+    lines.map(({ name, tone }) => `${name}:${tone}`).join(),
+    (chart) => {
+      chart.setData([times.map((time) => time / 1e6), ...lines.map(({ values }) => [...values])], false);
+      const most = Math.max(1, ...lines.flatMap(({ values }) => values.map((value) => value ?? 0)));
+      chart.setScale("x", { min: from / 1e6, max: to / 1e6 });
+      chart.setScale("y", { min: 0, max: most * 1.1 });
+    },
+    [times, lines, from, to],
+  );
   return <div ref={place} class="series-chart" role="img" aria-label={label} />;
 }
 
-function optionsOf(element: HTMLElement, lines: readonly BytesLine[], zone: string): uPlot.Options {
-  const palette = paletteOf(element);
-  const axis = {
-    stroke: palette.quiet,
-    grid: { stroke: palette.line, width: 1 },
-    ticks: { stroke: palette.line },
-    font: `12px ${palette.font}`,
-  };
-  const ticks = (chart: uPlot): ReturnType<typeof ticksOf> => {
-    const { min = null, max = null } = chart.scales["x"] ?? {};
-    if (min === null || max === null || max <= min) return [];
-    return ticksOf({ from: min * 1e6, to: max * 1e6 }, chart.bbox.width / devicePixelRatio, zone);
-  };
+function optionsOf(
+  { palette, timeAxis, byteAxis }: ChartFrame,
+  lines: readonly BytesLine[],
+  zone: string,
+): ChartOptions {
   return {
-    width: Math.max(200, element.clientWidth),
-    height: HEIGHT,
     cursor: { drag: { x: false, y: false } },
     scales: { x: { time: true }, y: { auto: false } },
-    axes: [
-      {
-        ...axis,
-        splits: (chart) => ticks(chart).map((tick) => tick.time / 1e6),
-        values: (chart) => ticks(chart).map((tick) => tick.label),
-      },
-      { ...axis, size: 78, incrs: BYTE_STEPS, values: (_, splits) => splits.map((value) => formatSize(value)) },
-    ],
+    axes: [timeAxis, byteAxis],
     series: [
       { value: (_, seconds) => (seconds === null ? "–" : localText(seconds * 1e6, zone, "minute")) },
       ...lines.map(({ name, tone }, index): uPlot.Series => ({

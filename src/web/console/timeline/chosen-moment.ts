@@ -15,19 +15,25 @@ const AROUND_SETTLE_MS = 350;
 export interface ChosenMoment {
   moment: WireMoment | undefined;
   error: unknown;
+  /** What is there is still that of the choice before: to be looked at, and not to be acted on. */
+  isStale: boolean;
 }
 
 /** @param choice - undefined: none is chosen */
 export function useMoment(volume: string, choice: Choice | undefined): ChosenMoment {
-  const [state, setState] = useState<ChosenMoment>({ moment: undefined, error: undefined });
+  const [state, setState] = useState<Omit<ChosenMoment, "isStale"> & { of: string }>({
+    moment: undefined,
+    error: undefined,
+    of: "",
+  });
   const at = choice === undefined ? "" : choiceText(choice, wireTime);
   useEffect(() => {
     if (at === "") return undefined;
     const stop = new AbortController();
     const timer = setTimeout(() => {
       api.resolve(volume, at, stop.signal).then(
-        (moment) => stop.signal.aborted || setState({ moment, error: undefined }),
-        (error: unknown) => stop.signal.aborted || setState({ moment: undefined, error }),
+        (moment) => stop.signal.aborted || setState({ moment, error: undefined, of: `${volume}@${at}` }),
+        (error: unknown) => stop.signal.aborted || setState({ moment: undefined, error, of: `${volume}@${at}` }),
       );
     }, SETTLE_MS);
     return () => {
@@ -35,7 +41,7 @@ export function useMoment(volume: string, choice: Choice | undefined): ChosenMom
       clearTimeout(timer);
     };
   }, [volume, at]);
-  return state;
+  return { moment: state.moment, error: state.error, isStale: state.of !== `${volume}@${at}` };
 }
 
 export type AroundState = { kind: "counting" } | { kind: "known"; around: Around } | { kind: "failed"; error: unknown };

@@ -3,7 +3,6 @@ import { useState } from "preact/hooks";
 import type { WireVolume } from "../../../contract/contract.ts";
 import { api } from "../api.ts";
 import { MachineCertificates } from "../certificates.tsx";
-import { Button } from "../parts/button.tsx";
 import { Link } from "../parts/link.tsx";
 import { Badge, Loaded, Notice } from "../parts/notice.tsx";
 import { Card, Facts, Page } from "../parts/page.tsx";
@@ -13,9 +12,10 @@ import { useMay } from "../session.tsx";
 import { useInitialChoice } from "./chosen-moment.ts";
 import { HistoryExplorer, type Explored } from "./history-explorer.tsx";
 import { MachineActions } from "./machine-actions.tsx";
-import { SeriesChart } from "./series-chart.tsx";
+import { MomentWhen } from "./moment-when.tsx";
+import { ShownChart } from "./shown-chart.tsx";
 import { useSignals } from "./signals.ts";
-import { agoText, localText, utcText, wireTime, zoneText } from "./time.ts";
+import { utcText, wireTime } from "./time.ts";
 import type { Choice } from "./words.ts";
 
 export function MachineTimelinePage({ name }: { name: string }) {
@@ -74,14 +74,10 @@ function MachineMoment({ machine, choice, explored }: { machine: string; choice:
   const [said, setSaid] = useState("");
   const at = wireTime(choice.time);
   const moment = useResource(() => api.resolveMachine(machine, at), [machine, at]);
-  const [isChart, setChart] = useState(false);
   return (
     <>
       <Card title="The chosen moment" class="moment-panel">
-        <p class="moment-when" data-testid="moment">
-          <strong>{localText(choice.time, zone, "microsecond")}</strong> {zoneText(choice.time, zone)}
-          <span class="quiet"> · {agoText(choice.time, now)}</span>
-        </p>
+        <MomentWhen time={choice.time} now={now} zone={zone} />
         <Loaded of={moment}>
           {(found) => (
             <>
@@ -123,14 +119,12 @@ function MachineMoment({ machine, choice, explored }: { machine: string; choice:
           {said}
         </Notice>
       )}
-      <div class="stack-tight">
-        <div>
-          <Button size="small" expanded={isChart} onClick={() => setChart(!isChart)}>
-            {isChart ? "Hide the chart" : `Show a chart of all ${volumes.length} disks`}
-          </Button>
-        </div>
-        {isChart && data.facts && <SeriesChart facts={data.facts} view={view} zone={zone} />}
-      </div>
+      <ShownChart
+        label={volumes.length === 1 ? "Show a chart with figures" : `Show a chart of all ${volumes.length} disks`}
+        facts={data.facts}
+        view={view}
+        zone={zone}
+      />
     </>
   );
 }

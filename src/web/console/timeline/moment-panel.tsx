@@ -8,7 +8,8 @@ import { useAction } from "../resource.ts";
 import { useMay } from "../session.tsx";
 import { changeText, type Change, type Created } from "./around.ts";
 import { choiceAt, useAround, type ChosenMoment } from "./chosen-moment.ts";
-import { agoText, localText, microsOf, utcText, zoneText } from "./time.ts";
+import { MomentWhen } from "./moment-when.tsx";
+import { localText, microsOf, utcText } from "./time.ts";
 import type { Choice } from "./words.ts";
 
 export interface MomentPanelProps {
@@ -30,10 +31,7 @@ export function MomentPanel({ volume, created, choice, chosen, now, zone, onChoi
   const around = useAround(volume, moment, created, mayCompare);
   return (
     <Card title="The chosen moment" class="moment-panel">
-      <p class="moment-when" data-testid="moment">
-        <strong>{localText(choice.time, zone, "microsecond")}</strong> {zoneText(choice.time, zone)}
-        <span class="quiet"> · {agoText(choice.time, now)}</span>
-      </p>
+      <MomentWhen time={choice.time} now={now} zone={zone} />
       <Trouble error={error} />
       <Nearest error={error} onMoment={(at) => choiceAt(volume, at).then(onChoice)} />
       {moment && (
@@ -59,7 +57,12 @@ export function MomentPanel({ volume, created, choice, chosen, now, zone, onChoi
               ["Minute after", mayCompare ? words(around, (found) => found.after) : undefined],
             ]}
           />
-          {actions !== undefined && <div class="row">{actions}</div>}
+          {/* While the panel still shows what it found of the choice before, nobody must act on that. */}
+          {actions !== undefined && (
+            <div class="row" inert={chosen.isStale}>
+              {actions}
+            </div>
+          )}
         </>
       )}
     </Card>

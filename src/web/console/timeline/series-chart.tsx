@@ -1,11 +1,9 @@
 /** What was written over the part of history that the strip shows, as a chart with figures: bytes and writes, and how well it compressed where that is known. */
-import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { formatSize } from "../../../base/units.ts";
 import { shownIntervals, type StripFacts } from "./facts.ts";
 import type { Measured } from "./signals.ts";
-import { paletteOf } from "./strip-drawing.ts";
-import { ticksOf } from "./ticks.ts";
+import { useTimeChart, type ChartFrame, type ChartOptions } from "./time-chart.ts";
 import { localText } from "./time.ts";
 import type { View } from "./view.ts";
 
@@ -17,32 +15,18 @@ export interface SeriesChartProps {
   compressibility?: readonly Measured[];
 }
 
-const HEIGHT = 190;
-
 export function SeriesChart({ facts, view, zone, compressibility }: SeriesChartProps) {
-  const place = useRef<HTMLDivElement>(null);
-  const chart = useRef<uPlot | undefined>(undefined);
   const hasShares = compressibility !== undefined && compressibility.length > 0;
-
-  useEffect(() => {
-    const element = place.current;
-    if (!element) return undefined;
-    const made = new uPlot(optionsOf(element, zone, hasShares), [[], [], []], element);
-    chart.current = made;
-    const observer = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: HEIGHT }));
-    observer.observe(element);
-    return () => {
-      observer.disconnect();
-      made.destroy();
-      chart.current = undefined;
-    };
-  }, [zone, hasShares]);
-
-  useEffect(() => {
-    chart.current?.setData(seriesOf(facts, view, hasShares ? compressibility : undefined), false);
-    chart.current?.setScale("x", { min: view.from / 1e6, max: view.to / 1e6 });
-  }, [facts, view, compressibility, zone, hasShares]);
-
+  const place = useTimeChart(
+    zone,
+    (frame) => optionsOf(frame, zone, hasShares),
+    hasShares ? "with shares" : "without",
+    (chart) => {
+      chart.setData(seriesOf(facts, view, hasShares ? compressibility : undefined), false);
+      chart.setScale("x", { min: view.from / 1e6, max: view.to / 1e6 });
+    },
+    [facts, view, compressibility],
+  );
   return (
     <div
       ref={place}
@@ -75,23 +59,11 @@ function seriesOf(facts: StripFacts, view: View, measured: readonly Measured[] |
   return [times, bytes, writes, shares];
 }
 
-/** Steps of an axis of bytes: powers of two, as sizes are read. */
-const BYTE_STEPS = Array.from({ length: 50 }, (_, power) => 2 ** power);
-
-function optionsOf(element: HTMLElement, zone: string, hasShares: boolean): uPlot.Options {
-  const palette = paletteOf(element);
-  const isNarrow = element.clientWidth < 520;
-  const axis = {
-    stroke: palette.quiet,
-    grid: { stroke: palette.line, width: 1 },
-    ticks: { stroke: palette.line },
-    font: `12px ${palette.font}`,
-  };
-  const ticks = (chart: uPlot): ReturnType<typeof ticksOf> => {
-    const { min = null, max = null } = chart.scales["x"] ?? {};
-    if (min === null || max === null || max <= min) return [];
-    return ticksOf({ from: min * 1e6, to: max * 1e6 }, chart.bbox.width / devicePixelRatio, zone);
-  };
+function optionsOf(
+  { palette, isNarrow, axis, timeAxis, byteAxis }: ChartFrame,
+  zone: string,
+  hasShares: boolean,
+): ChartOptions {
   const stepped = uPlot.paths.stepped!({ align: 1 });
   const written: uPlot.Series = {
     label: "written",
@@ -109,32 +81,23 @@ function optionsOf(element: HTMLElement, zone: string, hasShares: boolean): uPlo
     width: 1,
     paths: stepped,
     points: { show: false },
+    value: (_, value) => (value === null ? "" : value.toLocaleString("en-US")),
   };
   const shares: uPlot.Series = {
-    label: "compressed by, %",
+    label: "compressed by",
     scale: "share",
     stroke: palette.warn,
     width: 1.5,
     points: { show: false },
+    value: (_, value) => (value === null ? "" : `${Math.round(value)} %`),
   };
   return {
-    width: Math.max(200, element.clientWidth),
-    height: HEIGHT,
     cursor: { drag: { x: false, y: false } },
     legend: { live: !isNarrow },
     scales: { x: { time: true }, writes: {}, share: { range: [0, 100] } },
     axes: [
-      {
-        ...axis,
-        splits: (chart) => ticks(chart).map((tick) => tick.time / 1e6),
-        values: (chart) => ticks(chart).map((tick) => tick.label),
-      },
-      {
-        ...axis,
-        size: 78,
-        incrs: BYTE_STEPS,
-        values: (_, splits) => splits.map((value) => formatSize(value)),
-      },
+      timeAxis,
+      byteAxis,
       {
         ...axis,
         scale: "writes",

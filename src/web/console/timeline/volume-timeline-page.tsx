@@ -3,14 +3,13 @@ import { useState } from "preact/hooks";
 import { api } from "../api.ts";
 import { useResource } from "../resource.ts";
 import { usePlace } from "../route.ts";
-import { Button } from "../parts/button.tsx";
 import { Notice, Trouble } from "../parts/notice.tsx";
 import { Card, Page } from "../parts/page.tsx";
 import { useMoment, useInitialChoice } from "./chosen-moment.ts";
 import { HistoryExplorer, type Explored } from "./history-explorer.tsx";
 import { MomentActions } from "./moment-actions.tsx";
 import { MomentPanel } from "./moment-panel.tsx";
-import { SeriesChart } from "./series-chart.tsx";
+import { ShownChart } from "./shown-chart.tsx";
 import { useSignals, type Signals } from "./signals.ts";
 import type { Choice } from "./words.ts";
 
@@ -47,7 +46,6 @@ interface OfVolumeProps {
 function OfVolume({ name, choice, setChoice, explored, signals }: OfVolumeProps) {
   const chosen = useMoment(name, choice);
   const [said, setSaid] = useState("");
-  const [isChart, setChart] = useState(false);
   const { now, zone, data, view, kept } = explored;
   return (
     <>
@@ -81,16 +79,13 @@ function OfVolume({ name, choice, setChoice, explored, signals }: OfVolumeProps)
           {said}
         </Notice>
       )}
-      <div class="stack-tight">
-        <div>
-          <Button size="small" expanded={isChart} onClick={() => setChart(!isChart)}>
-            {isChart ? "Hide the chart" : "Show a chart with figures"}
-          </Button>
-        </div>
-        {isChart && data.facts && (
-          <SeriesChart facts={data.facts} view={view} zone={zone} compressibility={signals.compressibility} />
-        )}
-      </div>
+      <ShownChart
+        label="Show a chart with figures"
+        facts={data.facts}
+        view={view}
+        zone={zone}
+        compressibility={signals.compressibility}
+      />
     </>
   );
 }

@@ -2,14 +2,14 @@
 import { useState } from "preact/hooks";
 import type { WireVolume } from "../../../../contract/contract.ts";
 import { api } from "../../api.ts";
-import { Button } from "../../parts/button.tsx";
 import { TextField } from "../../parts/field.tsx";
 import { Link } from "../../parts/link.tsx";
-import { Notice, Trouble } from "../../parts/notice.tsx";
 import { useAction } from "../../resource.ts";
 import { nameOfMoment, nameTrouble } from "../../timeline/moment-names.ts";
-import { branchConsequences } from "../consequences.ts";
+import { machineBranchConsequences } from "../consequences.ts";
 import { timelinePath } from "../places.ts";
+import { Outcome } from "../outcome.tsx";
+import { ReviewForm } from "../review-form.tsx";
 import { ReviewFrame } from "../review-frame.tsx";
 import type { RestoreTarget, ReviewProps } from "../target.ts";
 
@@ -32,7 +32,7 @@ function Review({ plan, onBack }: ReviewProps) {
   const making = useAction(async () => setMade(await api.branchMachine(subject.name, at, { suffix })));
   if (made) {
     return (
-      <Notice tone="good" live title="The new disks are there">
+      <Outcome title="The new disks are there">
         <ul>
           {made.map(({ name }) => (
             <li key={name}>
@@ -40,37 +40,24 @@ function Review({ plan, onBack }: ReviewProps) {
             </li>
           ))}
         </ul>
-      </Notice>
+      </Outcome>
     );
   }
   return (
     <ReviewFrame
       title={`New disks from ${subject.name}`}
-      consequences={branchConsequences({ name: subject.name }, moment, names.join(", "))}
+      consequences={machineBranchConsequences(subject.name, moment, names)}
     >
-      <form
-        class="stack"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void making.run();
-        }}
-      >
+      <ReviewForm doing={making} submit="Make the new disks" isReady={trouble === undefined} onBack={onBack}>
         <TextField
-          label="After each disk's name"
+          label="Added to each disk’s name"
           value={suffix}
           onInput={setSuffix}
           error={trouble}
           maxLength={32}
           required
         />
-        <Trouble error={making.error} />
-        <div class="row-end">
-          <Button onClick={onBack}>Back</Button>
-          <Button type="submit" kind="primary" busy={making.busy} disabled={trouble !== undefined}>
-            Make the new disks
-          </Button>
-        </div>
-      </form>
+      </ReviewForm>
     </ReviewFrame>
   );
 }

@@ -2,15 +2,15 @@
 import { useState } from "preact/hooks";
 import type { WireVolume } from "../../../../contract/contract.ts";
 import { api } from "../../api.ts";
-import { Button } from "../../parts/button.tsx";
 import { TextField } from "../../parts/field.tsx";
 import { ButtonLink } from "../../parts/link.tsx";
-import { Notice, Trouble } from "../../parts/notice.tsx";
 import { useAction } from "../../resource.ts";
 import { nameOfMoment, nameTrouble } from "../../timeline/moment-names.ts";
 import { branchConsequences } from "../consequences.ts";
 import { MountCommands } from "../mount-commands.tsx";
 import { timelinePath } from "../places.ts";
+import { Outcome } from "../outcome.tsx";
+import { ReviewForm } from "../review-form.tsx";
 import { ReviewFrame } from "../review-frame.tsx";
 import type { RestoreTarget, ReviewProps } from "../target.ts";
 
@@ -34,13 +34,7 @@ function Review({ plan, onBack }: ReviewProps) {
   if (made) return <Made volume={made} />;
   return (
     <ReviewFrame title={`A new disk from ${volume.name}`} consequences={branchConsequences(volume, moment, name)}>
-      <form
-        class="stack"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void making.run();
-        }}
-      >
+      <ReviewForm doing={making} submit="Make the new disk" isReady={trouble === undefined} onBack={onBack}>
         <TextField
           label="Name of the new disk"
           value={name}
@@ -49,14 +43,7 @@ function Review({ plan, onBack }: ReviewProps) {
           maxLength={64}
           required
         />
-        <Trouble error={making.error} />
-        <div class="row-end">
-          <Button onClick={onBack}>Back</Button>
-          <Button type="submit" kind="primary" busy={making.busy} disabled={trouble !== undefined}>
-            Make the new disk
-          </Button>
-        </div>
-      </form>
+      </ReviewForm>
     </ReviewFrame>
   );
 }
@@ -64,12 +51,12 @@ function Review({ plan, onBack }: ReviewProps) {
 function Made({ volume }: { volume: WireVolume }) {
   return (
     <>
-      <Notice tone="good" live title={`The disk ${volume.name} is there`}>
+      <Outcome title={`The disk ${volume.name} is there`}>
         <p>It can be attached and written to now. These commands attach it live.</p>
         <div class="row">
           <ButtonLink to={timelinePath(volume.name)}>Open its timeline</ButtonLink>
         </div>
-      </Notice>
+      </Outcome>
       <MountCommands volume={volume.name} />
     </>
   );

@@ -1,11 +1,11 @@
 /** Downloads the disk as one file. The browser does it, shows its progress and can pause it, for the appliance answers ranges of an exact moment. */
 import { useState } from "preact/hooks";
 import { Button } from "../../parts/button.tsx";
-import { SelectField } from "../../parts/field.tsx";
 import { ButtonLink } from "../../parts/link.tsx";
 import { Notice } from "../../parts/notice.tsx";
 import { downloadConsequences } from "../consequences.ts";
 import { imagePath, timelinePath } from "../places.ts";
+import { useDisk } from "../disk-field.tsx";
 import { ReviewFrame } from "../review-frame.tsx";
 import type { RestoreTarget, ReviewProps } from "../target.ts";
 
@@ -21,24 +21,18 @@ export const downloadTarget: RestoreTarget = {
 
 function Review({ plan, onBack }: ReviewProps) {
   const { subject, at, moment } = plan;
-  const [name, setName] = useState(subject.volumes[0]!.name);
+  const { volume, field } = useDisk(subject);
   const [started, setStarted] = useState(false);
-  const volume = subject.volumes.find((each) => each.name === name) ?? subject.volumes[0]!;
   return (
     <ReviewFrame title={`Download ${volume.name}`} consequences={downloadConsequences(volume, moment)}>
-      {subject.volumes.length > 1 && (
-        <SelectField
-          label="Disk"
-          value={volume.name}
-          onInput={setName}
-          choices={subject.volumes.map((each) => ({ value: each.name, label: each.name }))}
-        />
-      )}
+      {field}
       {started && (
         <Notice tone="good" live title="Your browser is downloading it">
           <p>
-            It shows how far it is. If it breaks off, resume it there: the moment stays as it is. Use the file as a raw
-            disk, for instance with <code>qemu-system-x86_64 -drive file={fileName(volume.name, at)},format=raw</code>.
+            It shows how far it is. If it breaks off, resume it there: the moment stays as it is. To copy files out,
+            mount it on Linux, as root: <code>mount -o ro,noload,loop {fileName(volume.name, at)} /mnt</code> (with
+            partitions, after <code>losetup --find --show --partscan --read-only</code>). Or boot it:{" "}
+            <code>qemu-system-x86_64 -drive file={fileName(volume.name, at)},format=raw,snapshot=on</code>.
           </p>
           <ButtonLink to={timelinePath(volume.name, at)}>Back to the timeline</ButtonLink>
         </Notice>

@@ -1,9 +1,8 @@
 /** Mounts the moment from somewhere else: nothing is done here but to say how. */
-import { useState } from "preact/hooks";
 import { Button } from "../../parts/button.tsx";
-import { SelectField } from "../../parts/field.tsx";
 import { mountConsequences } from "../consequences.ts";
 import { MountCommands } from "../mount-commands.tsx";
+import { useDisk } from "../disk-field.tsx";
 import { ReviewFrame } from "../review-frame.tsx";
 import type { RestoreTarget, ReviewProps } from "../target.ts";
 
@@ -19,23 +18,11 @@ export const mountTarget: RestoreTarget = {
 
 function Review({ plan, onBack }: ReviewProps) {
   const { subject, at, moment } = plan;
-  const [name, setName] = useState(subject.volumes[0]!.name);
-  const volume = subject.volumes.find((each) => each.name === name) ?? subject.volumes[0]!;
+  const { volume, field } = useDisk(subject);
   return (
     <ReviewFrame title={`Mount ${volume.name}`} consequences={mountConsequences(volume, moment)}>
-      {subject.volumes.length > 1 && (
-        <SelectField
-          label="Disk"
-          value={volume.name}
-          onInput={setName}
-          choices={subject.volumes.map((each) => ({ value: each.name, label: each.name }))}
-        />
-      )}
+      {field}
       <MountCommands volume={volume.name} at={at} />
-      <p class="small">
-        When you have what you need, detach it: <code>sudo umount /mnt</code>, then{" "}
-        <code>sudo nbd-client -d /dev/nbd0</code> or <code>sudo qemu-nbd -d /dev/nbd0</code>.
-      </p>
       <div class="row-end">
         <Button onClick={onBack}>Back</Button>
       </div>

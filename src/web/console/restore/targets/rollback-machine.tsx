@@ -2,16 +2,17 @@
 import { useState } from "preact/hooks";
 import type { WireMachineRollback } from "../../../../contract/machines.ts";
 import { api } from "../../api.ts";
-import { Button } from "../../parts/button.tsx";
-import { CheckField, TextField } from "../../parts/field.tsx";
-import { ButtonLink } from "../../parts/link.tsx";
-import { Notice, Trouble } from "../../parts/notice.tsx";
+import { TextField } from "../../parts/field.tsx";
+import { Loaded } from "../../parts/notice.tsx";
 import { useNow } from "../../parts/figures.tsx";
-import { useAction } from "../../resource.ts";
-import { several } from "../../timeline/time.ts";
+import { useAction, useResource } from "../../resource.ts";
 import { machineRollbackConsequences } from "../consequences.ts";
 import { restorePath } from "../places.ts";
+import { RolledBack } from "../outcome.tsx";
+import type { Subject } from "../plan.ts";
+import { ForceField, ReviewForm } from "../review-form.tsx";
 import { ReviewFrame } from "../review-frame.tsx";
+import { subjectOf } from "../subjects.ts";
 import type { RestoreTarget, ReviewProps } from "../target.ts";
 
 export const rollbackMachineTarget: RestoreTarget = {
@@ -24,81 +25,81 @@ export const rollbackMachineTarget: RestoreTarget = {
   Review,
 };
 
-function Review({ plan, onBack }: ReviewProps) {
+/** The disks as they stand now: clients come and go while somebody reads. */
+function Review(props: ReviewProps) {
+  const { name } = props.plan.subject;
+  const now = useResource(() => subjectOf("machine", name), [name]);
+  return <Loaded of={now}>{({ volumes }) => <Asked {...props} volumes={volumes} onLookAgain={now.reload} />}</Loaded>;
+}
+
+interface AskedProps extends ReviewProps {
+  volumes: Subject["volumes"];
+  onLookAgain: () => void;
+}
+
+function Asked({ plan, onBack, volumes, onLookAgain }: AskedProps) {
   const { subject, at, moment } = plan;
   const now = useNow(10_000) * 1000;
   const [typed, setTyped] = useState("");
   const [force, setForce] = useState(false);
   const [done, setDone] = useState<WireMachineRollback | undefined>(undefined);
-  const doing = useAction(async () => setDone(await api.rollbackMachine(subject.name, at, force ? { force } : {})));
-  if (done) return <RolledBack machine={subject.name} done={done} />;
-  const attached = subject.volumes.reduce((sum, volume) => sum + volume.attached, 0);
+  const attached = volumes.reduce((sum, volume) => sum + volume.attached, 0);
+  const doing = useAction(async () =>
+    setDone(await api.rollbackMachine(subject.name, at, attached > 0 ? { force } : {})),
+  );
+  if (done) return <Done machine={subject.name} done={done} />;
   const isReady = typed === subject.name && (attached === 0 || force);
   return (
     <ReviewFrame
       title={`Roll ${subject.name} back`}
-      consequences={machineRollbackConsequences(subject.name, subject.volumes, moment, now)}
+      consequences={machineRollbackConsequences(subject.name, volumes, moment, now)}
     >
-      <form
-        class="stack"
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (isReady) void doing.run();
-        }}
+      <ReviewForm
+        doing={doing}
+        submit="Roll back"
+        isReady={isReady}
+        isDangerous
+        trouble={`${subject.name} was not rolled back`}
+        onBack={onBack}
+        onFailed={onLookAgain}
       >
-        {attached > 0 && (
-          <CheckField
-            label={`Roll back although ${several(attached, "client")} ${attached === 1 ? "is" : "are"} attached`}
-            hint="Their file systems will be damaged unless they are shut down."
-            checked={force}
-            onInput={setForce}
-          />
-        )}
+        <ForceField attached={attached} force={force} onForce={setForce} onLookAgain={onLookAgain} />
         <TextField label={`Type ${subject.name} to confirm`} value={typed} onInput={setTyped} autocomplete="off" mono />
-        <Trouble error={doing.error} title={`${subject.name} was not rolled back`} />
-        <div class="row-end">
-          <Button onClick={onBack}>Back</Button>
-          <Button type="submit" kind="danger-filled" busy={doing.busy} disabled={!isReady}>
-            Roll back
-          </Button>
-        </div>
-      </form>
+      </ReviewForm>
     </ReviewFrame>
   );
 }
 
-function RolledBack({ machine, done }: { machine: string; done: WireMachineRollback }) {
+const STATE_WORDS: Record<WireMachineRollback["volumes"][number]["state"], string> = {
+  "rolled-back": "rolled back",
+  failed: "not rolled back",
+  untouched: "left as it was",
+};
+
+function Done({ machine, done }: { machine: string; done: WireMachineRollback }) {
   const isWhole = done.outcome === "done";
   return (
-    <Notice
-      tone={isWhole ? "good" : "bad"}
-      live
+    <RolledBack
       title={isWhole ? `${machine} is rolled back` : `${machine} is rolled back in part`}
+      isPartial={!isWhole}
+      undo={done.undo}
+      undoPath={restorePath({ machine, at: done.undo, to: "rollback-machine" })}
+      timelinePath={`/machines/${encodeURIComponent(machine)}`}
     >
-      <div class="stack">
-        {isWhole ? (
-          <p>
-            All its disks read as they did at that moment. Start the machine again and look whether it is what you
-            wanted.
-          </p>
-        ) : (
-          <ul>
-            {done.volumes.map(({ volume, state, error }) => (
-              <li key={volume}>
-                {volume}: {state === "rolled-back" ? "rolled back" : state}
-                {error === undefined ? "" : `, ${error}`}
-              </li>
-            ))}
-          </ul>
-        )}
+      {isWhole ? (
         <p>
-          To undo this, roll back to the moment before: <code data-testid="undo">{done.undo}</code>.
+          All its disks read as they did at that moment. Start the machine again and look whether it is what you wanted.
         </p>
-        <div class="row">
-          <ButtonLink to={restorePath({ machine, at: done.undo, to: "rollback-machine" })}>Undo this</ButtonLink>
-          <ButtonLink to={`/machines/${encodeURIComponent(machine)}`}>Back to the timeline</ButtonLink>
-        </div>
-      </div>
-    </Notice>
+      ) : (
+        <ul>
+          {done.volumes.map(({ volume, state, error }) => (
+            <li key={volume}>
+              {volume}: {STATE_WORDS[state]}
+              {error === undefined ? "" : `, ${error}`}
+            </li>
+          ))}
+        </ul>
+      )}
+    </RolledBack>
   );
 }

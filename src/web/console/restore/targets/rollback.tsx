@@ -1,18 +1,17 @@
 /** Sets the live disk back. What it held stays in the history; all the same it is asked for by name, since whoever uses the disk is in for a surprise. */
 import { useState } from "preact/hooks";
 import { api } from "../../api.ts";
-import { Button } from "../../parts/button.tsx";
 import { CheckField, TextField } from "../../parts/field.tsx";
-import { ButtonLink } from "../../parts/link.tsx";
-import { Loaded, Notice, Trouble } from "../../parts/notice.tsx";
+import { Loaded } from "../../parts/notice.tsx";
 import { Progress, useNow } from "../../parts/figures.tsx";
 import { useAction, useResource } from "../../resource.ts";
 import { useMay } from "../../session.tsx";
 import { countDiff, type Change } from "../../timeline/around.ts";
 import { nameOfMoment } from "../../timeline/moment-names.ts";
-import { several } from "../../timeline/time.ts";
 import { rollbackConsequences } from "../consequences.ts";
 import { restorePath, timelinePath } from "../places.ts";
+import { RolledBack } from "../outcome.tsx";
+import { ForceField, ReviewForm } from "../review-form.tsx";
 import { ReviewFrame } from "../review-frame.tsx";
 import type { RestoreTarget, ReviewProps } from "../target.ts";
 import type { WireVolume } from "../../../../contract/contract.ts";
@@ -51,11 +50,6 @@ function Review(props: ReviewProps) {
   return <Loaded of={facts}>{(found) => <Asked {...props} facts={found} onLookAgain={facts.reload} />}</Loaded>;
 }
 
-interface Done {
-  undo: string;
-  bookmark: string | undefined;
-}
-
 function Asked({ plan, onBack, facts, onLookAgain }: ReviewProps & { facts: Facts; onLookAgain: () => void }) {
   const { subject, at, moment } = plan;
   const { volume, change, keptFor } = facts;
@@ -67,7 +61,8 @@ function Asked({ plan, onBack, facts, onLookAgain }: ReviewProps & { facts: Fact
   const [typed, setTyped] = useState("");
   const [force, setForce] = useState(false);
   const [stage, setStage] = useState("");
-  const [done, setDone] = useState<Done | undefined>(undefined);
+  /** The moment to go back to, to undo it. */
+  const [done, setDone] = useState<string | undefined>(undefined);
   const doing = useAction(async () => {
     let marked: string | undefined;
     if (wantsBookmark) {
@@ -76,9 +71,20 @@ function Asked({ plan, onBack, facts, onLookAgain }: ReviewProps & { facts: Fact
     }
     setStage(`Rolling ${volume.name} back`);
     const { undo } = await api.rollback(volume.name, at, volume.attached > 0 ? { force } : {});
-    setDone({ undo, bookmark: marked });
+    setDone(marked === undefined ? undo : `bookmark:${marked}`);
   });
-  if (done) return <RolledBack volume={volume.name} done={done} />;
+  if (done !== undefined) {
+    return (
+      <RolledBack
+        title={`${volume.name} is rolled back`}
+        undo={done}
+        undoPath={restorePath({ volume: volume.name, at: done, to: "rollback" })}
+        timelinePath={timelinePath(volume.name)}
+      >
+        <p>The disk reads as it did at that moment. Start the machine again and look whether it is what you wanted.</p>
+      </RolledBack>
+    );
+  }
   const consequences = rollbackConsequences({
     volume,
     moment,
@@ -90,28 +96,16 @@ function Asked({ plan, onBack, facts, onLookAgain }: ReviewProps & { facts: Fact
   const isReady = typed === volume.name && (volume.attached === 0 || force);
   return (
     <ReviewFrame title={`Roll ${subject.name} back`} consequences={consequences}>
-      <form
-        class="stack"
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (isReady) void doing.run();
-        }}
+      <ReviewForm
+        doing={doing}
+        submit="Roll back"
+        isReady={isReady}
+        isDangerous
+        trouble={`${volume.name} was not rolled back`}
+        onBack={onBack}
+        onFailed={onLookAgain}
       >
-        {volume.attached > 0 && (
-          <div class="stack-tight">
-            <CheckField
-              label={`Roll back although ${several(volume.attached, "client")} ${volume.attached === 1 ? "is" : "are"} attached`}
-              hint="Their file systems will be damaged unless they are shut down."
-              checked={force}
-              onInput={setForce}
-            />
-            <div>
-              <Button size="small" onClick={onLookAgain}>
-                Look again who is attached
-              </Button>
-            </div>
-          </div>
-        )}
+        <ForceField attached={volume.attached} force={force} onForce={setForce} onLookAgain={onLookAgain} />
         {mayBookmark && (
           <CheckField
             label="Bookmark the state before"
@@ -121,15 +115,8 @@ function Asked({ plan, onBack, facts, onLookAgain }: ReviewProps & { facts: Fact
           />
         )}
         <TextField label={`Type ${volume.name} to confirm`} value={typed} onInput={setTyped} autocomplete="off" mono />
-        <Trouble error={doing.error} title={`${volume.name} was not rolled back`} />
         {doing.busy && <Progress label={stage} value={undefined} />}
-        <div class="row-end">
-          <Button onClick={onBack}>Back</Button>
-          <Button type="submit" kind="danger-filled" busy={doing.busy} disabled={!isReady}>
-            Roll back
-          </Button>
-        </div>
-      </form>
+      </ReviewForm>
     </ReviewFrame>
   );
 }
@@ -141,22 +128,4 @@ async function bookmarkNow(volume: string, name: string): Promise<string> {
   for (let round = 2; taken.has(free); round++) free = `${name}-${round}`;
   await api.createBookmark(volume, { name: free, note: "the state before a rollback" });
   return free;
-}
-
-function RolledBack({ volume, done }: { volume: string; done: Done }) {
-  const way = done.bookmark === undefined ? done.undo : `bookmark:${done.bookmark}`;
-  return (
-    <Notice tone="good" live title={`${volume} is rolled back`}>
-      <div class="stack">
-        <p>The disk reads as it did at that moment. Start the machine again and look whether it is what you wanted.</p>
-        <p>
-          To undo this, roll back to the moment before: <code data-testid="undo">{way}</code>.
-        </p>
-        <div class="row">
-          <ButtonLink to={restorePath({ volume, at: way, to: "rollback" })}>Undo this</ButtonLink>
-          <ButtonLink to={timelinePath(volume)}>Back to the timeline</ButtonLink>
-        </div>
-      </div>
-    </Notice>
-  );
 }
