@@ -64,7 +64,7 @@ test("a vault whose salts were always the same would repeat nonces, and that is 
     repeats += record.repeats.length;
   }
   expect(repeats).toBeGreaterThan(0);
-}, 120_000);
+}, 300_000);
 
 test("the journal's keys repeat no nonce even without a salt: epochs, file and group sequences keep them apart", async () => {
   for (const seed of seeds) {
@@ -77,4 +77,4 @@ test("the journal's keys repeat no nonce even without a salt: epochs, file and g
     await crashRun(seed, { vault, faults: injectErrors, workload: { mayFail: isUnavailable } });
     expect(record.repeats, `seed ${seed}`).toEqual([]);
   }
-}, 120_000);
+}, 300_000);

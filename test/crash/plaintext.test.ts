@@ -188,7 +188,7 @@ describe("an appliance", () => {
       if (before === undefined) delete process.env["TMPDIR"];
       else process.env["TMPDIR"] = before;
     }
-  }, 90_000);
+  }, 300_000);
 
   test("unlocks by its passphrase and by no other, and is checked when it is open", async () => {
     await using daemon = await DaemonProcess.start(dataDir);
@@ -202,5 +202,5 @@ describe("an appliance", () => {
     expect(JSON.stringify(daemon.log)).not.toContain(PASSPHRASE);
     expect(leaks()).toEqual([]);
     await daemon.stop();
-  }, 60_000);
+  }, 300_000);
 });

@@ -148,6 +148,7 @@ export async function openApiFixture(appliance: Partial<Appliance> = {}): Promis
         authorityPem: "AUTHORITY",
         fingerprint: "ab",
       }),
+      user: async (text: string) => ({ uid: 1000, user: text }),
       revoke() {},
     },
     volumes,

@@ -8,7 +8,7 @@ import { succeed } from "./daemon-process.ts";
 
 export const FUSE_TOOLS = ["root", "fuse2fs", "mkfs.ext4", "umount"] as const;
 
-const ATTEMPTS_MAX = 500;
+const ATTEMPTS_MAX = 2000;
 
 export class FuseMount implements AsyncDisposable {
   readonly dir: string;

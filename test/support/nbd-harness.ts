@@ -12,9 +12,13 @@ import {
   type NbdServerOptions,
 } from "../../src/nbd/server.ts";
 import type { MemoryDevice } from "./memory-device.ts";
+import { RunningClock } from "./running-clock.ts";
+
+/** More than a machine stalls that others use too. */
+const WAIT_MS_MAX = 20_000;
 
 /** Resolves when `condition` holds. @throws with `what` when it does not within the time */
-export async function until(condition: () => boolean, what: string, timeoutMs = 5000): Promise<void> {
+export async function until(condition: () => boolean, what: string, timeoutMs = WAIT_MS_MAX): Promise<void> {
   const start = performance.now();
   while (!condition()) {
     if (performance.now() - start > timeoutMs) throw new Error(`not within ${timeoutMs} ms: ${what}`);
@@ -77,6 +81,7 @@ export function serve(
     server = startNbdServer({
       listen: { kind: "unix", path },
       log: (event) => events.push(event),
+      clock: new RunningClock(),
       ...options,
       exports,
     });
@@ -141,8 +146,8 @@ export class RawSocket {
     return bytes;
   }
 
-  async closes(timeoutMs = 5000): Promise<void> {
-    await until(() => this.closed, "the server closes the session", timeoutMs);
+  async closes(): Promise<void> {
+    await until(() => this.closed, "the server closes the session");
   }
 
   /** Continues in TLS, after the server's agreement. */

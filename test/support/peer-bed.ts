@@ -11,6 +11,7 @@ import { createLog } from "../../src/observe/log.ts";
 import { isSternwayError, type SternwayError } from "../../src/base/errors.ts";
 import { PeerStore } from "../../src/tiers/peer/peer-store.ts";
 import { FaultyLink } from "./faulty-link.ts";
+import { RunningClock } from "./running-clock.ts";
 import { failure } from "./store-expectations.ts";
 
 /** Whose the places are that {@link attachedPlace} makes. */
@@ -19,6 +20,8 @@ export const VAULT = "vault-1";
 export interface PeerBed extends AsyncDisposable {
   readonly dataDir: string;
   readonly disk: RealDisk;
+  /** Of the limits on both sides. */
+  readonly clock: Clock;
   readonly received: Received;
   readonly port: number;
   /** Everything that was logged. */
@@ -37,6 +40,7 @@ export async function openPeerBed(
 ): Promise<PeerBed> {
   const dataDir = mkdtempSync(join(tmpdir(), "sternway-peer-"));
   const disk = new RealDisk();
+  const clock = new RunningClock();
   const logged: string[] = [];
   const log = createLog({ level: "debug", format: "json", write: (line) => void logged.push(line) });
   const open = (): Promise<Received> =>
@@ -51,7 +55,7 @@ export async function openPeerBed(
       port,
       certificate,
       places: received,
-      clock: systemClock,
+      clock,
       log,
       connectionsMax,
       idleLimitMs,
@@ -67,14 +71,15 @@ export async function openPeerBed(
   return {
     dataDir,
     disk,
+    clock,
     get received() {
       return received;
     },
     port,
     logged,
     url: (place) => `https://127.0.0.1:${port}/${place}`,
-    store: (place, token, { idleLimitMs = 5_000, clock = systemClock } = {}) =>
-      new PeerStore({ url: `https://127.0.0.1:${port}/${place}`, token, clock, idleLimitMs }),
+    store: (place, token, { idleLimitMs = 5_000, clock: its = clock } = {}) =>
+      new PeerStore({ url: `https://127.0.0.1:${port}/${place}`, token, clock: its, idleLimitMs }),
     async restart() {
       await stopListening();
       await received.stop();
@@ -104,7 +109,7 @@ export async function attachedPlace(
 ): Promise<AttachedPlace> {
   const { token } = await bed.received.add("web", quotaBytes);
   const link = await FaultyLink.open(bed.port);
-  const store = new PeerStore({ url: `https://127.0.0.1:${link.port}/web`, token, clock: systemClock, idleLimitMs });
+  const store = new PeerStore({ url: `https://127.0.0.1:${link.port}/web`, token, clock: bed.clock, idleLimitMs });
   await store.attach(VAULT);
   await store.connect(VAULT);
   return {

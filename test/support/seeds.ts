@@ -26,6 +26,6 @@ export function forSeeds(
     const batch = seeds.slice(start, start + BATCH);
     test(`${name} (seeds ${batch[0]} to ${batch.at(-1)})`, async () => {
       for (const seed of batch) await run(seed);
-    }, 120_000);
+    }, 300_000);
   }
 }

@@ -58,14 +58,16 @@ describe("BlockSource", () => {
 describe("SteadyLoad", () => {
   test("writes within the device, at the rate it was given and no faster, and flushes at its end", async () => {
     const device = countingDevice();
+    const source = new BlockSource();
     const started = performance.now();
-    const load = new SteadyLoad(device, new BlockSource(), 20e6);
+    const load = new SteadyLoad(device, source, 20e6);
     while (load.writtenBytes < 5 * MIB) await Bun.sleep(1);
     await load.end();
     const seconds = (performance.now() - started) / 1000;
     expect(device.written).toBe(load.writtenBytes);
     // One request may go beyond what is due.
     expect(load.writtenBytes).toBeLessThanOrEqual(20e6 * seconds + 64 * BLOCK);
-    expect(device.flushes).toBe(2);
+    // A machine that stalls leaves much due at once.
+    expect(device.flushes).toBe(1 + Math.floor(load.writtenBytes / (4 * MIB)));
   });
 });
