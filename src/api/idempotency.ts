@@ -2,8 +2,8 @@
  * Idempotency keys (the IETF draft "The Idempotency-Key HTTP Header Field"): a POST that is sent again because its answer was lost gets the first answer again and
  * does nothing twice. A key counts for one principal and one path. What is remembered lies in memory: a restart forgets it.
  *
- * Remembered for 24 hours: what was done, and what was refused for good. Not what may go well the next time: a failure of the appliance, too many requests, an
- * answer to somebody who may not ask. Of an answer that holds a secret only its having been given is remembered.
+ * Remembered for 24 hours: what was done, and what was refused for good. Not what may go well the next time: a failure of the appliance, too many requests, a
+ * body with a mistake, an answer to somebody who may not ask. Of an answer that holds a secret only its having been given is remembered.
  *
  * Bounds: ENTRIES_MAX keys and LENGTH_MAX of text in all; beyond them the oldest are forgotten. Those that run are bounded by the requests that do.
  */
@@ -23,8 +23,8 @@ const ENTRIES_MAX = 10_000;
 /** In UTF-16 units: some 16 MiB of memory. */
 const LENGTH_MAX = 2 ** 23;
 const ANSWER_LENGTH_MAX = 2 ** 16;
-/** Nothing was done, and the same request may go well the next time. */
-const PASSING = new Set([401, 403, 408, 412, 428, 429]);
+/** Nothing was done, and the request may go well the next time: as it is, or mended by whoever made a mistake in it. */
+const PASSING = new Set([400, 401, 403, 408, 412, 413, 415, 422, 428, 429]);
 
 /** Operations whose answer holds what is told once. */
 export const TELLS_SECRETS: ReadonlySet<string> = new Set<OperationId>([
@@ -88,7 +88,7 @@ export function idempotency(clock: Clock): MiddlewareHandler<ApiEnv> {
   };
 }
 
-/** Whether an answer would be the same a second time, were nothing done in between. */
+/** Whether an answer stands for what its request did, or found. */
 function isFinal({ status }: Response): boolean {
   return status < 500 && !PASSING.has(status);
 }

@@ -72,6 +72,12 @@ test("a refusal is remembered as well; a failure of the appliance is not", async
   expect((await api.ask("/v1/volumes", post(volume, "c"))).status).toBe(201);
 });
 
+test("a body with a mistake in it leaves the key to the body without", async () => {
+  using api = await openApiFixture();
+  expect((await api.ask("/v1/volumes", post({ ...volume, name: "no name" }, "m"))).status).toBe(400);
+  expect((await api.ask("/v1/volumes", post(volume, "m"))).status).toBe(201);
+});
+
 test("of an answer with a secret only its having been given is remembered", async () => {
   using api = await openApiFixture();
   expect((await api.ask("/v1/received", post({ name: "peer" }, "k"))).status).toBe(201);

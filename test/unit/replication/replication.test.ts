@@ -126,6 +126,36 @@ describe("a vault with tiers", () => {
       await stop(copy, bed);
     }));
 
+  for (const kind of ["shows", "says"]) {
+    test(`with a newest manifest whose place ${kind} that it is damaged, the one before is opened, and why is told`, () =>
+      inWorld(60, async (world) => {
+        const place = new SimulatedPlace("one");
+        const bed = await withTiers(world, [place]);
+        for (const byte of [1, 2]) {
+          await write(bed, byte, blockOf(byte));
+          await bed.vault.seal();
+          await equal(world, bed);
+        }
+        const name = [...place.objects.keys()]
+          .filter((each) => each.startsWith("manifest/"))
+          .sort()
+          .at(-1)!;
+        const harmed = place.objects.get(name)!.with(100, 0);
+        place.objects.set(name, harmed);
+        if (kind === "says") {
+          const answer = harmed.slice.bind(harmed);
+          harmed.slice = (from, to) => {
+            if (to === undefined) throw new SternwayError("corrupt", `${name}: its checksum does not fit`);
+            return answer(from, to);
+          };
+        }
+        const copy = await elsewhere(world, place);
+        expect(copy.vault.readOnlyReason).toMatch(/manifest .* is damaged/);
+        expect(await read(copy, 1)).toEqual(blockOf(1));
+        await stop(copy, bed);
+      }));
+  }
+
   test("a flush waits for a synchronous tier, and not for one that is away", () =>
     inWorld(3, async (world) => {
       const place = new SimulatedPlace("one");
