@@ -43,6 +43,8 @@ const settings = z.object({
 const tier = z.object({
   settings,
   old: revision.optional(),
+  /** Up to where its content reached when `old` was put there, and when that was, wall microseconds: what it lacks is counted from there while it is away. */
+  held: z.object({ lsn: z.int().min(0), at: z.number() }).optional(),
   /** What was about to be put there since `old` was; a put whose answer was lost may still be done long after. */
   intended: z.array(revision).max(64).optional(),
   /** What this installation claimed there last, and what it was about to claim. */
@@ -76,10 +78,11 @@ export const intending = (record: TierRecord, next: Revision): TierRecord => ({
 });
 
 /** Notes what the tier holds now: nothing that was intended before can become the newest any more. */
-export const holding = ({ intended: _, ...record }: TierRecord, revision: Revision): TierRecord => ({
-  ...record,
-  old: revision,
-});
+export const holding = (
+  { intended: _, ...record }: TierRecord,
+  revision: Revision,
+  held: NonNullable<TierRecord["held"]>,
+): TierRecord => ({ ...record, old: revision, held });
 const HEAD_LENGTH = 17;
 
 export const ledgerPath = (dir: string): string => `${dir}/tiers.json`;

@@ -46,7 +46,7 @@ export class Pacing {
       if (!copy) continue;
       slowest = Math.min(slowest, copy.lastReached);
       if (settings.mode === "scheduled") continue;
-      const lagSeconds = times.ageBeyond(copy.lastReached) / 1e6;
+      const { lagSeconds } = copy;
       // Half of it may pass before, and the way there takes its time.
       if (copy.state === "online" && lagSeconds > settings.rpoSeconds / 2) copy.send();
       this.noteLag(link, lagSeconds);

@@ -98,6 +98,8 @@ export class TierCopy {
   /** When nobody had claimed after us, in monotonic microseconds. */
   private confirmedAt = 0;
   private lastConfirmedLsn = 0;
+  /** Since when it lacks something, wall microseconds, while it was out of reach ever since the start. */
+  private awaySince: number | undefined;
   /** A synchronous tier that is about to be online: flushes wait for it already, so that none is answered without it once it is. */
   private isJoining = false;
   private readonly due: DueTime;
@@ -131,20 +133,26 @@ export class TierCopy {
     return isOurs ? Math.max(this.reached, this.lastConfirmedLsn) : 0;
   }
 
+  /** For how long the tier has lacked something, as far as is known; 0: nothing. */
+  get lagSeconds(): number {
+    const { times, clock } = this.options;
+    const age = times.ageBeyond(this.lastReached);
+    return (this.awaySince === undefined ? age : Math.max(age, clock.wall() - this.awaySince)) / 1e6;
+  }
+
   /** Sealed objects that are there, name and size; undefined: it was not looked at since the start. */
   get holds(): ReadonlyMap<string, number> | undefined {
     return this.admitted || this.have.size > 0 ? this.have : undefined;
   }
 
   status(): CopyStatus {
-    const { times } = this.options;
     return {
       state: this.current,
       since: this.since,
       reason: this.reason,
       revision: this.admitted?.revision ?? this.options.ledger.tier(this.name)?.old,
       reachedLsn: this.reached,
-      lagSeconds: times.ageBeyond(this.lastReached) / 1e6,
+      lagSeconds: this.lagSeconds,
       lagBytes: this.lagBytes,
       progress: this.progress,
       objectsPut: this.objectsPut,
@@ -230,8 +238,16 @@ export class TierCopy {
     this.options.onProgress();
     if (this.stopping) return;
     if (this.current === "overtaken") return;
-    if (error.kind === "fenced") this.become("foreign", error.message);
-    else this.become("offline", errorText(error));
+    if (error.kind === "fenced") return this.become("foreign", error.message);
+    if (this.confirmedAt === 0) this.awaySince ??= this.lacksSince();
+    this.become("offline", errorText(error));
+  }
+
+  /** What was written before the start, and when, no clock of this process knows: the ledger does. */
+  private lacksSince(): number | undefined {
+    const { vault, ledger } = this.options;
+    const held = ledger.tier(this.name)?.held;
+    return held && held.lsn < vault.lastLsn ? held.at : undefined;
   }
 
   /** @throws fenced: another installation writes there */
@@ -313,7 +329,7 @@ export class TierCopy {
   }
 
   private async copy(admitted: Admitted, { manifest, sha256 }: HeldFiles): Promise<void> {
-    const { vault, ledger, onProgress } = this.options;
+    const { vault, ledger, clock, onProgress } = this.options;
     const { disk, dir } = vault.parts;
     const path = `${dir}/manifest/${manifestName(manifest.number)}`;
     // At once: only the newest few are kept.
@@ -346,7 +362,8 @@ export class TierCopy {
     await this.putIdentity();
     await this.publish(admitted, manifest.number, bytes);
     admitted.revision = intended;
-    await ledger.changeTier(this.name, (before) => holding(before, intended));
+    const held = { lsn: manifest.sealed.lsn, at: clock.wall() };
+    await ledger.changeTier(this.name, (before) => holding(before, intended, held));
     await this.settle(admitted, manifest);
     // Only what was confirmed: whoever took over reads on from the manifest before, and still needs what that names.
     await this.clean(admitted, manifest);
@@ -380,6 +397,7 @@ export class TierCopy {
     admitted.confirmedLsn = reached;
     this.lastConfirmedLsn = reached;
     this.confirmedAt = this.options.clock.monotonic();
+    this.awaySince = undefined;
   }
 
   /** @throws fenced: somebody else published as this writer */

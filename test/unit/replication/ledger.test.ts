@@ -8,6 +8,7 @@ const record = (name: string): TierRecord => ({
   settings: { name, url: `file:///${name}`, mode: "continuous", rpoSeconds: 5 },
 });
 const revision = (number: number): { number: number; sha256: string } => ({ number, sha256: `${number}`.repeat(4) });
+const HELD = { lsn: 7, at: 1_700_000_000_000_000 };
 
 describe("Ledger", () => {
   test("change() is durable when it resolves, and each sees the one before", () =>
@@ -55,12 +56,12 @@ describe("Ledger", () => {
     }));
 
   test("what was intended stays until something newer is known to be there, however often it was tried", () => {
-    let known = holding(record("a"), revision(1));
+    let known = holding(record("a"), revision(1), HELD);
     for (let number = 2; number < 100; number++) known = intending(known, revision(number));
     expect(known.old).toEqual(revision(1));
     expect(known.intended?.at(-1)).toEqual(revision(99));
     expect(known.intended!.length).toBeLessThanOrEqual(64);
-    expect(holding(known, revision(99)).intended).toBeUndefined();
+    expect(holding(known, revision(99), HELD).intended).toBeUndefined();
   });
 
   test("is empty where there is none", async () =>

@@ -140,6 +140,50 @@ test("a tier that goes away lags from its own last write on, whoever else lags b
     await stop(bed);
   }));
 
+test("a tier that is away at the start lags from when it held everything, until it does again", () =>
+  inWorld(46, async (world) => {
+    const before = await withTier(world);
+    await write(before, 0);
+    await world.sim.clock.sleep(1_000);
+    before.place.isAway = true;
+    const away = world.sim.clock.wall();
+    await world.sim.clock.sleep(5_000);
+    await write(before, 8);
+    await world.sim.clock.sleep(30_000);
+    await stop(before);
+    const events: ReplicationEvent[] = [];
+    const tell = (event: ReplicationEvent) => void events.push(event);
+    const { place } = before;
+    const bed = { ...before, ...(await openReplicated({ sim: world.sim, disk: world.disk, places: [place], tell })) };
+    await comesTo(world, bed, "offline");
+    const { lagSeconds } = bed.replication.status()[0]!;
+    const sinceAway = (world.sim.clock.wall() - away) / 1e6;
+    expect(lagSeconds).toBeGreaterThanOrEqual(sinceAway);
+    expect(lagSeconds).toBeLessThan(sinceAway + 5);
+    await world.sim.clock.sleep(1_000);
+    expect(events.map(({ kind }) => kind)).toEqual(["tier-offline", "tier-lagging"]);
+    place.isAway = false;
+    await comesTo(world, bed, "online");
+    await world.sim.clock.sleep(1_000);
+    expect(bed.replication.status()[0]!.lagSeconds).toBe(0);
+    await stop(bed);
+  }));
+
+test("a tier that lacks nothing and is away at the start does not lag", () =>
+  inWorld(47, async (world) => {
+    const before = await withTier(world);
+    await write(before, 0);
+    await world.sim.clock.sleep(1_000);
+    await stop(before);
+    const { place } = before;
+    place.isAway = true;
+    await world.sim.clock.sleep(60_000);
+    const bed = { ...before, ...(await openReplicated({ sim: world.sim, disk: world.disk, places: [place] })) };
+    await comesTo(world, bed, "offline");
+    expect(bed.replication.status()[0]!.lagSeconds).toBe(0);
+    await stop(bed);
+  }));
+
 test("a take-over that pieces of tail and a manifest meet at the same time is told once", () =>
   inWorld(45, async (world) => {
     const bed = await withTier(world, "sync");
