@@ -1,6 +1,6 @@
 /** A machine's page: its disks bookmarked and held together at a chosen moment, and certificates made, taken along and taken back. With a real daemon, Chromium and libnbd. */
 import { afterAll, beforeAll, expect } from "bun:test";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connectNbd } from "../../src/nbd/client.ts";
 import { launchBrowser, type TestBrowser, type TestWindow } from "../support/browser.ts";
@@ -113,6 +113,37 @@ run("an administrator lets a user of the appliance's own system at a machine's d
     expect(window.complaints.filter((line) => !line.includes("404"))).toEqual([]);
   });
   expect(await daemon.client.credentials("shop")).toEqual([]);
+});
+
+run("an administrator has scripts run around a machine's bookmarks, and says for how long they may", async () => {
+  for (const name of ["freeze", "thaw"]) {
+    writeFileSync(join(folder, "data/scripts", name), "#!/bin/sh\n", { mode: 0o755 });
+  }
+  await using window = await signedIn("ada", "/machines/shop");
+  const { page } = window;
+  await window.watched("choosing scripts", async () => {
+    await window.open("/machines");
+    const card = page.locator("section", { has: page.getByRole("heading", { name: "shop", exact: true }) });
+    await card.getByRole("button", { name: /^Change/ }).click();
+    const dialog = page.getByRole("dialog");
+    const change = dialog.getByRole("button", { name: "Change it" });
+    await dialog.getByLabel("Script before a bookmark").selectOption("freeze");
+    await dialog.getByLabel("Script after it").selectOption("thaw");
+    await dialog.getByLabel("Seconds that each may take").fill("0");
+    await dialog.getByText("From 1 to 600.").waitFor();
+    expect(await change.isDisabled()).toBe(true);
+    await dialog.getByLabel("Seconds that each may take").fill("30");
+    await dialog.getByLabel("If the one before fails").selectOption("crash-consistent");
+    expect(await window.accessibility()).toEqual([]);
+    if (process.env["STERNWAY_SCREENS"] !== undefined) {
+      await page.screenshot({ path: join(process.env["STERNWAY_SCREENS"], "scripts.png") });
+    }
+    await change.click();
+    await page.getByText("scripts around bookmarks: freeze and thaw").waitFor();
+    expect(window.complaints).toEqual([]);
+  });
+  const scripts = { pre: "freeze", post: "thaw", timeoutSeconds: 30, ifPreFails: "crash-consistent" };
+  expect((await daemon.client.machine("shop")).scripts).toMatchObject(scripts);
 });
 
 run(

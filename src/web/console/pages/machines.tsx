@@ -7,11 +7,13 @@ import { MachineCertificates } from "../certificates.tsx";
 import { optional } from "../gather.ts";
 import { Button } from "../parts/button.tsx";
 import { Confirm, Dialog, FormDialog } from "../parts/dialog.tsx";
-import { CheckList, SelectField, TextField } from "../parts/field.tsx";
+import { CheckList, TextField } from "../parts/field.tsx";
 import { Link } from "../parts/link.tsx";
 import { Loaded, Notice } from "../parts/notice.tsx";
 import { Card, Empty, Page } from "../parts/page.tsx";
 import { useResource } from "../resource.ts";
+import { draftOf, scriptsOf } from "../scripts-draft.ts";
+import { ScriptsFields } from "../scripts-fields.tsx";
 import { useMay } from "../session.tsx";
 import { formatSize, listed, plural, sentence } from "../words.ts";
 
@@ -137,8 +139,7 @@ function Edit(props: { machine?: WireMachine; all: readonly WireMachine[]; onClo
   const [name, setName] = useState(machine?.name ?? "");
   const [description, setDescription] = useState(machine?.description ?? "");
   const [chosen, setChosen] = useState(machine?.volumes.map((volume) => volume.name) ?? []);
-  const [pre, setPre] = useState(machine?.scripts?.pre ?? "");
-  const [post, setPost] = useState(machine?.scripts?.post ?? "");
+  const [draft, setDraft] = useState(draftOf(machine?.scripts));
   const volumes = useResource(() => api.volumes(), []);
   const scripts = useResource(async () => (may("listScripts") ? await optional(api.scripts()) : undefined), []);
   const taken = new Set(
@@ -146,32 +147,26 @@ function Edit(props: { machine?: WireMachine; all: readonly WireMachine[]; onClo
   );
   const free = (volumes.value ?? []).map((volume) => volume.name).filter((each) => !taken.has(each));
   const scriptNames = (scripts.value?.scripts ?? []).filter((each) => each.fit).map((each) => each.name);
-  const withScripts = pre !== "" || post !== "";
+  const around = scriptsOf(draft);
   return (
     <FormDialog
       title={machine ? `Change ${machine.name}` : "Add a machine"}
       submit={machine ? "Change it" : "Add it"}
-      disabled={name.trim() === "" || chosen.length === 0}
+      disabled={name.trim() === "" || chosen.length === 0 || around === undefined}
       onClose={onClose}
       onSubmit={async () => {
-        const around = {
-          ...(pre === "" ? {} : { pre }),
-          ...(post === "" ? {} : { post }),
-          timeoutSeconds: machine?.scripts?.timeoutSeconds ?? 60,
-          ifPreFails: machine?.scripts?.ifPreFails ?? ("no-bookmark" as const),
-        };
         if (machine) {
           await api.changeMachine(machine.name, {
             description,
             volumes: chosen,
-            scripts: withScripts ? around : null,
+            scripts: around ?? null,
           });
         } else {
           await api.createMachine({
             name: name.trim(),
             volumes: chosen,
             ...(description === "" ? {} : { description }),
-            ...(withScripts ? { scripts: around } : {}),
+            ...(around && { scripts: around }),
           });
         }
         onDone();
@@ -184,28 +179,7 @@ function Edit(props: { machine?: WireMachine; all: readonly WireMachine[]; onClo
       ) : (
         <CheckList label="Its disks" choices={free} chosen={chosen} onInput={setChosen} />
       )}
-      {scriptNames.length > 0 && (
-        <div class="fields">
-          <ScriptChoice label="Script before a bookmark" names={scriptNames} value={pre} onInput={setPre} />
-          <ScriptChoice label="Script after it" names={scriptNames} value={post} onInput={setPost} />
-        </div>
-      )}
+      {scripts.value && <ScriptsFields names={scriptNames} draft={draft} onInput={setDraft} />}
     </FormDialog>
-  );
-}
-
-function ScriptChoice(props: {
-  label: string;
-  names: readonly string[];
-  value: string;
-  onInput: (name: string) => void;
-}) {
-  return (
-    <SelectField
-      label={props.label}
-      value={props.value}
-      onInput={props.onInput}
-      choices={[{ value: "", label: "none" }, ...props.names.map((each) => ({ value: each, label: each }))]}
-    />
   );
 }
