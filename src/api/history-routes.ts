@@ -17,7 +17,8 @@ export function registerHistoryRoutes(app: OpenAPIHono<ApiEnv>, context: ApiCont
     const { name } = c.req.valid("param");
     const { to, force } = c.req.valid("json");
     const moment = parseMoment(to);
-    volumes.get(name);
+    // A moment that is none is its asker's mistake, and no job that failed.
+    await volumes.resolve(name, moment);
     const result = await asJob(
       context,
       "rollback",

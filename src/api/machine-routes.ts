@@ -63,7 +63,14 @@ export function registerMachineRoutes(app: OpenAPIHono<ApiEnv>, context: ApiCont
     const { name } = c.req.valid("param");
     const { scripts: wantsScripts = true, ...request } = c.req.valid("json");
     const scripts = wantsScripts ? (machines.get(name).scripts ?? undefined) : undefined;
-    const made = await asJob(context, "bookmark", name, () => machines.bookmark(name, { ...request, scripts }));
+    const askedBy = c.get("principal")?.name;
+    const made = await asJob(
+      context,
+      "bookmark",
+      name,
+      () => machines.bookmark(name, { ...request, scripts }),
+      askedBy,
+    );
     const { consistency } = made;
     const message = `bookmark ${request.name} was made on machine ${name}, ${consistency}-consistent`;
     tell("info", "machine-bookmarked", name, message);
@@ -80,7 +87,10 @@ export function registerMachineRoutes(app: OpenAPIHono<ApiEnv>, context: ApiCont
   app.openapi(routes.rollbackMachine, async (c) => {
     const { name } = c.req.valid("param");
     const { to, ...options } = c.req.valid("json");
-    const done = await asJob(context, "rollback", name, () => machines.rollback(name, to, options));
+    // As for a volume: a moment that is none is its asker's mistake, and no job that failed.
+    await machines.resolve(name, to);
+    const askedBy = c.get("principal")?.name;
+    const done = await asJob(context, "rollback", name, () => machines.rollback(name, to, options), askedBy);
     const answer = wireRollback(done);
     if (answer.outcome === "done") {
       const message = `machine ${name} was rolled back to ${to}; undo by rolling back to ${done.undo}`;

@@ -129,10 +129,10 @@ run("an administrator has scripts run around a machine's bookmarks, and says for
     const change = dialog.getByRole("button", { name: "Change it" });
     await dialog.getByLabel("Script before a bookmark").selectOption("freeze");
     await dialog.getByLabel("Script after it").selectOption("thaw");
-    await dialog.getByLabel("Seconds that each may take").fill("0");
+    await dialog.getByLabel("Seconds for each").fill("0");
     await dialog.getByText("From 1 to 600.").waitFor();
     expect(await change.isDisabled()).toBe(true);
-    await dialog.getByLabel("Seconds that each may take").fill("30");
+    await dialog.getByLabel("Seconds for each").fill("30");
     await dialog.getByLabel("If the one before fails").selectOption("crash-consistent");
     expect(await window.accessibility()).toEqual([]);
     if (process.env["STERNWAY_SCREENS"] !== undefined) {

@@ -26,7 +26,7 @@ export function ScriptsFields(props: {
       <ScriptChoice label="Script after it" names={names} value={draft.post} onInput={(post) => set({ post })} />
       {scripts !== null && (
         <TextField
-          label="Seconds that each may take"
+          label="Seconds for each"
           hint="Then it is ended, with all that it started."
           inputMode="numeric"
           value={draft.seconds}

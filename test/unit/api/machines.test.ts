@@ -113,6 +113,20 @@ test("scripts do not run around a bookmark of the past, and a failing one makes 
   expect(api.volumes.bookmarks("a").map(({ name }) => name)).toEqual(["p"]);
 });
 
+test("a rollback to a moment that is none is refused, and is no job; one that is done says who asked for it", async () => {
+  await make();
+  await send("POST", "/v1/machines/web/bookmarks", { name: "good" });
+  const jobs = () => api.context.catalog.jobs({ limit: 9 }).filter(({ kind }) => kind === "rollback");
+  const events = () => api.context.catalog.events({ limit: 99 }).map(({ kind }) => kind);
+  for (const path of ["/v1/machines/web/rollback", "/v1/volumes/a/rollback"]) {
+    expect((await send("POST", path, { to: "bookmark:god" })).status).toBe(404);
+  }
+  expect(jobs()).toEqual([]);
+  expect(events()).not.toContain("rollback-failed");
+  await send("POST", "/v1/machines/web/rollback", { to: "bookmark:good", approximate: true });
+  expect(jobs()).toMatchObject([{ subject: "web", askedBy: "root" }]);
+});
+
 test("a rollback that is done in part answers 207 with the state of each volume, and alerts", async () => {
   await make();
   await send("POST", "/v1/machines/web/bookmarks", { name: "good" });
