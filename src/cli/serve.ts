@@ -19,7 +19,7 @@ export function registerServe(program: Command, context: Context): void {
       .description(
         "run the daemon on a data folder, which is made if it is not there; SIGTERM or Ctrl-C ends it cleanly",
       )
-      .option("--http <host:port>", "where HTTP listens (loopback only), or off")
+      .option("--http <host:port>", "where HTTP listens, or off; HTTPS but on loopback")
       .option(
         "--nbd <address>",
         "an address for block clients besides DIR/nbd.sock: unix:PATH or HOST:PORT; repeatable",
@@ -58,9 +58,10 @@ export function registerServe(program: Command, context: Context): void {
     "sternway serve --data ./var --nbd unix:/run/sternway.sock --nbd 127.0.0.1:10809",
   ).addHelpText(
     "after",
-    "\nDIR/config.json sets the same and more, among it TLS for NBD (nbd.tls: certFile,\n" +
-      "keyFile, caFile). NBD without TLS on an address other than loopback lets\n" +
-      "everyone there read and write every volume.\n\n" +
+    "\nDIR/config.json sets the same and more. Blocks that are open to the network are\n" +
+      "served by TLS, to clients with a machine's credential (`sternway credential add`);\n" +
+      "with certificates of your own (nbd.tls: certFile, keyFile, caFile,\n" +
+      "clientCertificates), to whoever those let in, every volume.\n\n" +
       "How much HTTP takes is set there too: http.rates (requests, address and signIn,\n" +
       "each with burst and perSecond), http.connectionsMax (1024) and\n" +
       "http.connectionsPerAddressMax (256).\n\n" +
