@@ -3,12 +3,9 @@
  * is never the newest once its successor has published anything (law 7).
  */
 import type { ObjectStore } from "../tiers/store.ts";
-import { MANIFESTS_KEPT } from "../vault/manifest.ts";
+import { HASH_DIGITS, MANIFESTS_KEPT } from "../vault/manifest.ts";
 import type { Revision } from "./ledger.ts";
 import { manifestThereOf, type ManifestThere } from "./objects.ts";
-
-/** Digits of the SHA-256 with which a manifest's file begins. */
-const HASH_DIGITS = 64;
 
 /** Oldest first. */
 export async function manifestsThere(store: ObjectStore): Promise<ManifestThere[]> {

@@ -2,12 +2,11 @@
  * What a tier holds besides sealed files: whose place it is, `vault.json` (with it the wrapped keys), the manifests, our claim, and the journal's tail. All of it is small,
  * and without any of it the sealed files are worth little: whoever lost this machine opens the vault by these.
  */
-import { createHash } from "node:crypto";
 import { readWhole } from "../base/disk.ts";
 import { isSternwayError, SternwayError } from "../base/errors.ts";
 import { bytesSource, IDENTITY_OBJECT, type ObjectStore } from "../tiers/store.ts";
 import { identityPath } from "../vault/identity.ts";
-import { manifestName } from "../vault/manifest.ts";
+import { manifestName, manifestParts } from "../vault/manifest.ts";
 import type { Vault } from "../vault/vault.ts";
 import { claimOf } from "./claims.ts";
 import { TAIL_PIECE_BYTES } from "./journal-tail.ts";
@@ -43,8 +42,6 @@ export interface StateVerified {
 
 /** A tier whose manifest changes while it is looked at is looked at again. */
 const LOOKS_MAX = 8;
-/** Of the line with the hash that a manifest begins with. */
-const HEAD_BYTES = 65;
 
 /** @throws unavailable and what else the store says */
 export async function verifyState(expected: StateExpected): Promise<StateVerified> {
@@ -115,7 +112,7 @@ async function verifyManifests(expected: StateExpected, verified: StateVerified)
     for (const { name, number } of manifests) {
       const bytes = await objectOf(store, name, signal);
       note(seen, bytes);
-      const isWhole = bytes !== undefined && sha256Of(bytes) === bodyHash(bytes);
+      const isWhole = bytes !== undefined && manifestParts(bytes).isWhole;
       const isHeld = held?.number !== number || (bytes && sha256Of(bytes) === held.sha256);
       if (isWhole && isHeld) continue;
       const put = putManifest(expected, name, number, held);
@@ -160,8 +157,8 @@ function putManifest(
       if (isSternwayError(error, "not_found")) return false;
       throw error;
     }
-    if (sha256Of(bytes) !== bodyHash(bytes)) return false;
-    if (number === held?.number && sha256Of(bytes) !== held.sha256) return false;
+    const { hash, isWhole } = manifestParts(bytes);
+    if (!isWhole || (number === held?.number && hash !== held.sha256)) return false;
     // A newer one came meanwhile, and this one is not needed there any more.
     if (record()?.old?.number !== held?.number) return true;
     await store.put(name, bytesSource(bytes), { signal });
@@ -253,5 +250,3 @@ function note(verified: StateVerified, bytes: Uint8Array | undefined): void {
   verified.objects++;
   verified.bytes += bytes?.length ?? 0;
 }
-
-const bodyHash = (file: Uint8Array): string => createHash("sha256").update(file.subarray(HEAD_BYTES)).digest("hex");

@@ -95,7 +95,8 @@ export interface LoadedManifest {
   damage: string | undefined;
 }
 
-const HASH_DIGITS = 64;
+/** Digits of the SHA-256 with which a manifest's file begins. */
+export const HASH_DIGITS = 64;
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 export const manifestName = (number: number): string => String(number).padStart(10, "0");
 
@@ -141,6 +142,13 @@ export async function loadNewestManifest(
   throw new SternwayError("corrupt", `no manifest of the vault is readable: ${damage}`);
 }
 
+/** Takes a manifest's file apart. @returns `isWhole`: the hash is that of the body */
+export function manifestParts(file: Uint8Array): { hash: string; body: Uint8Array; isWhole: boolean } {
+  const hash = new TextDecoder().decode(file.subarray(0, HASH_DIGITS));
+  const body = file.subarray(HASH_DIGITS + 1);
+  return { hash, body, isWhole: sha256(body) === hash };
+}
+
 /** @throws not_found; corrupt: damaged, or of another vault */
 export async function loadManifest(
   disk: Disk,
@@ -149,9 +157,8 @@ export async function loadManifest(
   cipher?: VaultCipher,
 ): Promise<{ manifest: Manifest; sha256: string }> {
   const bytes = await readWhole(disk, path);
-  const hash = new TextDecoder().decode(bytes.subarray(0, HASH_DIGITS));
-  const body = bytes.subarray(HASH_DIGITS + 1);
-  if (sha256(body) !== hash) throw new SternwayError("corrupt", `manifest ${path} is damaged: its hash does not fit`);
+  const { hash, body, isWhole } = manifestParts(bytes);
+  if (!isWhole) throw new SternwayError("corrupt", `manifest ${path} is damaged: its hash does not fit`);
   const json = cipher ? opened(cipher, path, body) : body;
   let manifest: { format?: unknown; vault?: unknown } | null;
   try {

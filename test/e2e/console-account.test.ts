@@ -1,67 +1,24 @@
 /** One's own account in a real browser: where one is signed in and the end of that, and the second factor with the picture that a phone reads. */
-import { afterAll, beforeAll, expect } from "bun:test";
-import { join } from "node:path";
+import { expect } from "bun:test";
 import type { Page } from "playwright-core";
 import { qrPath } from "../../src/web/console/qr-path.ts";
-import {
-  DESKTOP,
-  launchBrowser,
-  PHONE,
-  type BrowserOptions,
-  type TestBrowser,
-  type TestWindow,
-} from "../support/browser.ts";
-import { DaemonProcess, removeScratch, scratchFolder } from "../support/daemon-process.ts";
+import { DESKTOP, PHONE, type BrowserOptions, type TestWindow } from "../support/browser.ts";
+import { consoleBed } from "../support/console-bed.ts";
 import { testWith } from "../support/require-tool.ts";
 
 const TIMEOUT_MS = 180_000;
 const PASSWORD = "correct horse battery";
 
-const folder = scratchFolder();
-let daemon: DaemonProcess | undefined;
-let browser: TestBrowser | undefined;
-
-beforeAll(async () => {
-  daemon = await DaemonProcess.start(join(folder, "data"));
-  await daemon.client.addAccount({ name: "anna", role: "administrator", password: PASSWORD });
-  await daemon.client.addAccount({ name: "olga", role: "operator", password: PASSWORD });
-  browser = await launchBrowser();
-}, TIMEOUT_MS);
-
-afterAll(async () => {
-  await browser?.[Symbol.asyncDispose]();
-  const complaints = daemon?.complaints;
-  await daemon?.stop();
-  removeScratch(folder);
-  expect(complaints).toEqual([]);
-}, TIMEOUT_MS);
-
-/** What the tests began with; its start has failed where it is missing. */
-function running(): { daemon: DaemonProcess; browser: TestBrowser } {
-  if (!daemon || !browser) throw new Error("the appliance or the browser did not start");
-  return { daemon, browser };
-}
+const running = consoleBed(async ({ client }) => {
+  await client.addAccount({ name: "anna", role: "administrator", password: PASSWORD });
+  await client.addAccount({ name: "olga", role: "operator", password: PASSWORD });
+});
 
 async function signIn(name: string, look: BrowserOptions): Promise<TestWindow> {
-  const { daemon: here, browser: with_ } = running();
-  const window = await with_.window(here.addresses.http ?? "", look);
-  await window.watched("signing in", async () => {
-    await window.open("/");
-    await window.page.getByLabel("Name").fill(name);
-    await window.page.getByLabel("Password").fill(PASSWORD);
-    await window.page.getByRole("button", { name: "Sign in" }).click();
-    await window.page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
-  });
+  const window = await running().browser.window(running().origin, look);
+  await window.signIn(name, PASSWORD);
+  await window.page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
   return window;
-}
-
-/** What is shown has no finding and is not wider than the window. With STERNWAY_PICTURES set to a folder, a picture of it is left there to be looked at. */
-async function stands(window: TestWindow, what: string): Promise<void> {
-  await window.page.locator("[aria-busy=true]").first().waitFor({ state: "detached" });
-  const picture = process.env["STERNWAY_PICTURES"];
-  if (picture !== undefined) await window.page.screenshot({ path: join(picture, `${what}.png`), fullPage: true });
-  const seen = { what, findings: await window.accessibility(), overflow: await window.overflow() };
-  expect(seen).toEqual({ what, findings: [], overflow: 0 });
 }
 
 const rowsOf = (page: Page) => page.getByRole("table", { name: "Your sessions" }).locator("tbody tr");
@@ -80,7 +37,7 @@ testWith(
       await rowsOf(page).nth(2).waitFor();
       expect(await rowsOf(page).count()).toBe(3);
       expect(await rowsOf(page).first().innerText()).toMatch(/Chrome on Linux\s+this one/);
-      await stands(here, "sessions-desk-light");
+      await here.stands("sessions");
       await page.getByRole("button", { name: "End the session of" }).first().click();
       await rowsOf(page).nth(2).waitFor({ state: "detached" });
       expect(await rowsOf(page).count()).toBe(2);
@@ -115,7 +72,7 @@ testWith(
       await page.getByRole("button", { name: "Change olga" }).click();
       await page.getByRole("button", { name: "Sessions" }).click();
       await page.getByRole("table", { name: "Sessions of olga" }).waitFor();
-      await stands(anna, "sessions-of-another-phone-light");
+      await anna.stands("sessions-of-another");
       await page.getByRole("button", { name: "End all" }).click();
       await page.getByRole("button", { name: "End them" }).click();
       await page.getByText("Signed in nowhere.").waitFor();
@@ -157,7 +114,7 @@ testWith(
         expect([await colourOf("rect"), await colourOf("path")]).toEqual(["rgb(255, 255, 255)", "rgb(0, 0, 0)"]);
         // Four pixels a module are what a phone's camera reads from a screen.
         expect((await picture.boundingBox())?.width).toBeGreaterThan(4 * size);
-        await stands(window, look.name);
+        await window.stands(look.name);
       });
       expect(window.complaints).toEqual([]);
     }

@@ -73,12 +73,8 @@ const sealed = (): Promise<string> => succeed(sternwayCommand(daemon.dataDir, "g
 
 async function signedIn(viewport: { width: number; height: number } = DESKTOP): Promise<TestWindow> {
   const window = await browser.window(origin, { viewport, expected: /401/ });
-  const { page } = window;
-  await window.open("/");
-  await page.getByLabel("Name").fill("olga");
-  await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
-  await page.getByRole("button", { name: "Sign in", exact: true }).click();
-  await page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
+  await window.signIn("olga", PASSWORD);
+  await window.page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
   return window;
 }
 
@@ -95,7 +91,7 @@ async function startsAsBefore(volume: string): Promise<boolean> {
 }
 
 const shot = async ({ page }: TestWindow, name: string): Promise<void> => {
-  const dir = process.env["STERNWAY_SCREENS"];
+  const dir = process.env["STERNWAY_PICTURES"];
   if (dir !== undefined) await page.screenshot({ path: join(dir, `${name}.png`), fullPage: true });
 };
 

@@ -89,30 +89,9 @@ async function writeTo(to: DaemonProcess, byte: number): Promise<void> {
 async function signIn(look: { viewport: { width: number; height: number }; dark: boolean }): Promise<TestWindow> {
   const { daemon: here, browser: with_ } = running();
   const window = await with_.window(here.addresses.http ?? "", look);
-  await window.watched("signing in", async () => {
-    await window.open("/");
-    await window.page.getByLabel("Name").fill("anna");
-    await window.page.getByLabel("Password").fill(PASSWORD);
-    await window.page.getByRole("button", { name: "Sign in" }).click();
-    await window.page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
-  });
+  await window.signIn("anna", PASSWORD);
+  await window.page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
   return window;
-}
-
-/** What is shown has no finding and is not wider than the window. With STERNWAY_PICTURES set to a folder, pictures of it are left there to be looked at. */
-async function stands(window: TestWindow, what: string): Promise<void> {
-  await window.page.locator("[aria-busy=true]").first().waitFor({ state: "detached" });
-  const picture = process.env["STERNWAY_PICTURES"];
-  const { width = 0 } = window.page.viewportSize() ?? {};
-  const isDark = await window.page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches");
-  if (picture !== undefined) {
-    await window.page.screenshot({
-      path: join(picture, `${what}-${width}-${isDark === true ? "dark" : "light"}.png`),
-      fullPage: true,
-    });
-  }
-  const seen = { what, findings: await window.accessibility(), overflow: await window.overflow() };
-  expect(seen).toEqual({ what, findings: [], overflow: 0 });
 }
 
 const dialogOf = (page: Page) => page.getByRole("dialog");
@@ -134,7 +113,7 @@ testWith(
       await page.getByLabel("This appliance").check();
       expect(await page.getByRole("button", { name: "Open it and take it over" }).isDisabled()).toBe(true);
       await page.getByText("may do so no longer").waitFor();
-      await stands(window, "open-from-tier");
+      await window.stands("open-from-tier");
       await page.getByLabel("Whoever does now").check();
       await page.getByRole("button", { name: "Open it for reading" }).click();
       await closed(page);
@@ -151,7 +130,7 @@ testWith(
 
       await page.getByRole("button", { name: "Take vault rescued over" }).click();
       await dialogOf(page).waitFor();
-      await stands(window, "take-over");
+      await window.stands("take-over");
       const take = page.getByRole("button", { name: "Take it over" });
       expect(await take.isDisabled()).toBe(true);
       await page.getByLabel("Type rescued to confirm").fill("rescued");
@@ -181,7 +160,7 @@ testWith(
       await page.getByText("It is shown this once").waitFor();
       const token = await dialogOf(page).locator("pre").innerText();
       expect(token.length).toBeGreaterThan(20);
-      await stands(window, "place-token");
+      await window.stands("place-token");
       await page.getByRole("button", { name: "I have it" }).click();
       await closed(page);
       expect(await page.getByText(token).count()).toBe(0);
@@ -236,7 +215,7 @@ testWith(
     await window.watched("changing", async () => {
       await window.open("/notifications");
       await page.getByRole("button", { name: "Change channel ops" }).click();
-      await stands(window, "change-channel");
+      await window.stands("change-channel");
       expect(await page.getByLabel("Password").inputValue()).toBe("");
       await page.getByLabel("To", { exact: true }).fill("ops@example.org, night@example.org");
       await page.getByRole("button", { name: "Change it" }).click();
@@ -250,7 +229,7 @@ testWith(
 
       await page.getByRole("button", { name: "Change rule all" }).click();
       await page.getByLabel("Tell", { exact: true }).selectOption("alert");
-      await stands(window, "change-rule");
+      await window.stands("change-rule");
       await page.getByRole("button", { name: "Change it" }).click();
       await closed(page);
       expect(await client.rule("all")).toMatchObject({ level: "alert", kinds: ["tier-offline"], remindHours: 3 });
@@ -259,7 +238,7 @@ testWith(
       await page.getByRole("button", { name: "Change nightly" }).click();
       await page.getByLabel("At", { exact: true }).fill("04:15");
       await page.getByLabel("How many stay").fill("9");
-      await stands(window, "change-schedule");
+      await window.stands("change-schedule");
       await page.getByRole("button", { name: "Change it" }).click();
       await closed(page);
       await page.getByText("each day at 04:15").waitFor();
@@ -319,7 +298,7 @@ testWith(
       await window.open("/reports");
       await page.getByRole("button", { name: "Send it" }).click();
       await dialogOf(page).getByLabel("Through").selectOption("ops");
-      await stands(window, "send-report");
+      await window.stands("send-report");
       await dialogOf(page).getByRole("button", { name: "Send it" }).click();
       await closed(page);
       await page.getByText("It is on its way through ops").waitFor();
@@ -361,7 +340,7 @@ for (const look of LOOKS) {
           await page.getByRole("img", { name: "Free bytes on the disk of vault default" }).locator("canvas").count(),
         ).toBe(1);
         await page.getByText("The newest figures").first().click();
-        await stands(window, "growth");
+        await window.stands("growth");
       });
       for (const [path, button] of [
         ["/vaults", "Open one from a tier"],
@@ -375,7 +354,7 @@ for (const look of LOOKS) {
           await window.open(path);
           await page.getByRole("button", { name: button }).click();
           await dialogOf(page).waitFor();
-          await stands(window, button.toLowerCase().replaceAll(" ", "-"));
+          await window.stands(button.toLowerCase().replaceAll(" ", "-"));
         });
       }
       expect(window.complaints).toEqual([]);

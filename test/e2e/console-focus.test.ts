@@ -2,25 +2,21 @@
  * The console without a mouse: the focus is where the next key is expected after each step, also where what had it is gone, and what is done is done to what was
  * chosen and as things stand then. With a real daemon and Chromium.
  */
-import { afterAll, beforeAll, expect } from "bun:test";
-import { join } from "node:path";
+import { expect } from "bun:test";
 import type { Page } from "playwright-core";
 import { seededRandom } from "../../src/base/random.ts";
 import { connectNbd } from "../../src/nbd/client.ts";
-import { launchBrowser, type TestBrowser, type TestWindow } from "../support/browser.ts";
-import { DaemonProcess, removeScratch, scratchFolder } from "../support/daemon-process.ts";
+import type { TestWindow } from "../support/browser.ts";
+import { consoleBed } from "../support/console-bed.ts";
+import type { DaemonProcess } from "../support/daemon-process.ts";
 import { testWith } from "../support/require-tool.ts";
 
 const TIMEOUT_MS = 180_000;
 const PASSWORD = "a sentence for the test";
 /** More presses of a key than any way through a page takes. */
 const PRESSES_MAX = 80;
-const folder = scratchFolder();
-let daemon: DaemonProcess | undefined;
-let browser: TestBrowser | undefined;
 
-beforeAll(async () => {
-  daemon = await DaemonProcess.start(join(folder, "data"));
+const running = consoleBed(async (daemon) => {
   const { client } = daemon;
   await client.setUp({ name: "ada", password: PASSWORD });
   for (const name of ["web1", "db-log"]) {
@@ -30,46 +26,27 @@ beforeAll(async () => {
       await disk.write(i * 65_536, seededRandom(i).bytes(65_536));
       await disk.flush();
       // Two flushes in one group are listed as one.
-      await listedFlush(name, i + 1);
+      await listedFlush(daemon, name, i + 1);
     }
     await disk.close();
   }
   await client.createBookmark("web1", { name: "before-upgrade" });
   await client.createMachine({ name: "shop", volumes: ["web1", "db-log"] });
   await client.createMachineBookmark("shop", { name: "both" });
-  browser = await launchBrowser();
-}, TIMEOUT_MS);
+});
 
-afterAll(async () => {
-  await browser?.[Symbol.asyncDispose]();
-  const complaints = daemon?.complaints;
-  await daemon?.stop();
-  removeScratch(folder);
-  expect(complaints).toEqual([]);
-}, TIMEOUT_MS);
-
-/** What the tests began with; its start has failed where it is missing. */
-function running(): { daemon: DaemonProcess; browser: TestBrowser } {
-  if (!daemon || !browser) throw new Error("the appliance or the browser did not start");
-  return { daemon, browser };
-}
-
-async function listedFlush(volume: string, count: number): Promise<void> {
+async function listedFlush({ client }: DaemonProcess, volume: string, count: number): Promise<void> {
   for (let tries = 0; tries < 2_000; tries++) {
-    if ((await daemon!.client.flushPoints(volume)).flushPoints.length >= count) return;
+    if ((await client.flushPoints(volume)).flushPoints.length >= count) return;
   }
   throw new Error(`${volume} has no ${count} flush points`);
 }
 
 async function signedIn(path: string): Promise<TestWindow> {
   // A refusal is an answer that the browser notes by itself.
-  const window = await running().browser.window(running().daemon.addresses.http!, { expected: /401|409/ });
-  const { page } = window;
-  await window.open(path);
-  await page.getByLabel("Name").fill("ada");
-  await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
-  await page.getByRole("button", { name: "Sign in", exact: true }).click();
-  await page.getByRole("button", { name: "Sign out" }).waitFor();
+  const window = await running().browser.window(running().origin, { expected: /401|409/ });
+  await window.signIn("ada", PASSWORD, path);
+  await window.page.getByRole("button", { name: "Sign out" }).waitFor();
   return window;
 }
 

@@ -49,12 +49,8 @@ afterAll(async () => {
 
 async function signedIn(name: string, path: string): Promise<TestWindow> {
   const window = await browser.window(origin, { expected: /401/ });
-  const { page } = window;
-  await window.open(path);
-  await page.getByLabel("Name").fill(name);
-  await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
-  await page.getByRole("button", { name: "Sign in", exact: true }).click();
-  await page.getByRole("slider", { name: /Moment in the history of shop/ }).waitFor();
+  await window.signIn(name, PASSWORD, path);
+  await window.page.getByRole("slider", { name: /Moment in the history of shop/ }).waitFor();
   return window;
 }
 
@@ -100,10 +96,7 @@ run("an administrator lets a user of the appliance's own system at a machine's d
     await page.getByLabel("Only for this user").fill("daemon");
     await page.getByRole("button", { name: "Let this user in" }).click();
     await page.getByText(join(folder, "run/nbd.sock")).waitFor();
-    expect(await window.accessibility()).toEqual([]);
-    if (process.env["STERNWAY_SCREENS"] !== undefined) {
-      await page.screenshot({ path: join(process.env["STERNWAY_SCREENS"], "user.png"), fullPage: true });
-    }
+    await window.stands("user");
     await page.getByRole("button", { name: "Done" }).click();
     await page.getByRole("cell", { name: /^user daemon \(uid \d+\)$/ }).waitFor();
     await page.getByRole("button", { name: "Take back the credential backup-jobs" }).click();
@@ -134,10 +127,7 @@ run("an administrator has scripts run around a machine's bookmarks, and says for
     expect(await change.isDisabled()).toBe(true);
     await dialog.getByLabel("Seconds for each").fill("30");
     await dialog.getByLabel("If the one before fails").selectOption("crash-consistent");
-    expect(await window.accessibility()).toEqual([]);
-    if (process.env["STERNWAY_SCREENS"] !== undefined) {
-      await page.screenshot({ path: join(process.env["STERNWAY_SCREENS"], "scripts.png") });
-    }
+    await window.stands("scripts");
     await change.click();
     await page.getByText("scripts around bookmarks: freeze and thaw").waitFor();
     expect(window.complaints).toEqual([]);
@@ -161,7 +151,6 @@ run(
         expect(await page.getByLabel("It may write to the disks").count()).toBe(0);
         await page.getByRole("button", { name: "Make a certificate" }).click();
         await page.getByText("The private key is shown this once").waitFor();
-        expect(await window.accessibility()).toEqual([]);
         for (const name of ["ca-cert.pem", "client-cert.pem", "client-key.pem"]) {
           const [download] = await Promise.all([
             page.waitForEvent("download"),
@@ -170,9 +159,7 @@ run(
           expect(download.suggestedFilename()).toBe(name);
           await download.saveAs(join(pki, name));
         }
-        if (process.env["STERNWAY_SCREENS"] !== undefined) {
-          await page.screenshot({ path: join(process.env["STERNWAY_SCREENS"], "machine.png"), fullPage: true });
-        }
+        await window.stands("machine");
         await page.getByRole("button", { name: "I have it" }).click();
         await page.getByText("BEGIN PRIVATE KEY").waitFor({ state: "detached" });
         await page.getByRole("cell", { name: "sams-desk" }).waitFor();

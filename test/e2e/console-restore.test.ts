@@ -76,10 +76,7 @@ async function signedIn(
 ): Promise<TestWindow> {
   // Before anybody signs in the page asks who it is and is told 401, which the browser notes by itself.
   const window = await browser.window(origin, { viewport, expected: /401/ });
-  await window.open(path);
-  await window.page.getByLabel("Name").fill(name);
-  await window.page.getByLabel("Password", { exact: true }).fill(PASSWORD);
-  await window.page.getByRole("button", { name: "Sign in", exact: true }).click();
+  await window.signIn(name, PASSWORD, path);
   return window;
 }
 
@@ -158,7 +155,11 @@ run(
       await page.getByRole("button", { name: "Go", exact: true }).click();
       await chosenLsn(window, (lsn) => lsn === bookmark.lsn);
       for (let i = 0; i < 3; i++) await page.getByRole("button", { name: "Zoom in" }).click();
-      expect(await shown()).toBe(true);
+      // It stands where the bookmark was made, which is some time after the moment that it means: the longer, the busier the machine.
+      for (let zooms = 0; !(await shown()); zooms++) {
+        expect(zooms).toBeLessThan(8);
+        await page.getByRole("button", { name: "Zoom out" }).click();
+      }
       await page.mouse.down();
       await page.mouse.up();
       await chosenLsn(window, (lsn) => lsn === bookmark.lsn);

@@ -2,11 +2,10 @@
  * The console in a real browser against a real appliance: from the first run to a protected disk, every page at both widths and in both colours, and what
  * each role is shown. No page may complain, ask anybody else, need scrolling sideways, or have a serious finding of axe.
  */
-import { afterAll, beforeAll, expect } from "bun:test";
-import { join } from "node:path";
+import { expect } from "bun:test";
 import { connectNbd } from "../../src/nbd/client.ts";
-import { DESKTOP, launchBrowser, PHONE, type TestBrowser, type TestWindow } from "../support/browser.ts";
-import { DaemonProcess, removeScratch, scratchFolder } from "../support/daemon-process.ts";
+import { DESKTOP, PHONE, type TestWindow } from "../support/browser.ts";
+import { consoleBed } from "../support/console-bed.ts";
 import { testWith } from "../support/require-tool.ts";
 
 const TIMEOUT_MS = 180_000;
@@ -47,47 +46,18 @@ const PAGES = [
   "/no-such-page",
 ];
 
-const folder = scratchFolder();
-let daemon: DaemonProcess | undefined;
-let browser: TestBrowser | undefined;
-let origin = "";
-
-beforeAll(async () => {
-  daemon = await DaemonProcess.start(join(folder, "data"));
-  origin = daemon.addresses.http ?? "";
-  browser = await launchBrowser();
-}, TIMEOUT_MS);
-
-afterAll(async () => {
-  await browser?.[Symbol.asyncDispose]();
-  const complaints = daemon?.complaints;
-  await daemon?.stop();
-  removeScratch(folder);
-  expect(complaints).toEqual([]);
-}, TIMEOUT_MS);
-
-/** What the tests began with; its start has failed where it is missing. */
-function running(): { daemon: DaemonProcess; browser: TestBrowser } {
-  if (!daemon || !browser) throw new Error("the appliance or the browser did not start");
-  return { daemon, browser };
-}
+const running = consoleBed();
 
 async function signIn(window: TestWindow, name: string): Promise<void> {
-  const { page } = window;
-  await window.watched(`signing in as ${name}`, async () => {
-    await window.open("/");
-    await page.getByLabel("Name").fill(name);
-    await page.getByLabel("Password").fill(PASSWORD);
-    await page.getByRole("button", { name: "Sign in" }).click();
-    await page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
-  });
+  await window.signIn(name, PASSWORD);
+  await window.page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
 }
 
 /** What a window of its own takes to show what has nothing to do with the console. */
 async function msToShowALine(): Promise<number> {
-  await using window = await running().browser.window(origin);
+  await using window = await running().browser.window(running().origin);
   const from = performance.now();
-  await window.page.goto(`${origin}/healthz`);
+  await window.page.goto(`${running().origin}/healthz`);
   return performance.now() - from;
 }
 
@@ -101,7 +71,7 @@ testWith(
   "the first run leads from a code to a disk whose first write is noticed",
   async () => {
     const lineMs = await msToShowALine();
-    await using window = await running().browser.window(origin, { viewport: DESKTOP });
+    await using window = await running().browser.window(running().origin, { viewport: DESKTOP });
     const { page } = window;
     await window.watched("the first run", async () => {
       const from = performance.now();
@@ -156,14 +126,12 @@ for (const look of [
     ["chromium"],
     `every page stands without complaint ${look.name}`,
     async () => {
-      await using window = await running().browser.window(origin, look);
+      await using window = await running().browser.window(running().origin, look);
       await signIn(window, "anna");
       for (const path of PAGES) {
         await window.watched(path, async () => {
           await window.open(path);
-          await settled(window);
-          const seen = { path, findings: await window.accessibility(), overflow: await window.overflow() };
-          expect(seen).toEqual({ path, findings: [], overflow: 0 });
+          await window.stands(path);
           expect(await window.page.locator("h1").count()).toBe(1);
           expect(await window.page.title()).toContain("Sternway");
         });
@@ -178,7 +146,7 @@ testWith(
   ["chromium"],
   "nothing is wider than the narrowest phone",
   async () => {
-    await using window = await running().browser.window(origin, { viewport: NARROW });
+    await using window = await running().browser.window(running().origin, { viewport: NARROW });
     await signIn(window, "anna");
     for (const path of PAGES) {
       await window.open(path);
@@ -199,7 +167,7 @@ testWith(
       sam: { yes: ["Machines", "Volumes", "Restore"], no: ["Accounts", "Audit", "Vaults", "Jobs", "Events"] },
     };
     for (const [name, { yes, no }] of Object.entries(shown)) {
-      await using window = await running().browser.window(origin);
+      await using window = await running().browser.window(running().origin);
       const { page } = window;
       await signIn(window, name);
       const navigation = page.getByRole("navigation", { name: "Main" });
@@ -222,7 +190,7 @@ testWith(
   ["chromium"],
   "a person without a mouse gets from the first tab to a page and back",
   async () => {
-    await using window = await running().browser.window(origin);
+    await using window = await running().browser.window(running().origin);
     const { page } = window;
     await signIn(window, "anna");
     await window.open("/volumes");
@@ -254,7 +222,7 @@ testWith(
   ["chromium"],
   "a check is started, followed to its end, and found among the jobs",
   async () => {
-    await using window = await running().browser.window(origin);
+    await using window = await running().browser.window(running().origin);
     const { page } = window;
     await signIn(window, "anna");
     await window.watched("a check", async () => {
@@ -275,7 +243,7 @@ testWith(
   ["chromium"],
   "an ended session leads to the sign-in page and back to where it was",
   async () => {
-    await using window = await running().browser.window(origin, { expected: /401/ });
+    await using window = await running().browser.window(running().origin, { expected: /401/ });
     const { page } = window;
     await signIn(window, "anna");
     await window.open("/volumes/web1/manage");

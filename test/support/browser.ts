@@ -4,6 +4,7 @@
  * temporary one, and says where.
  */
 import axe from "axe-core";
+import { expect } from "bun:test";
 import { existsSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -33,12 +34,19 @@ export interface TestWindow extends AsyncDisposable {
   readonly complaints: string[];
   /** Goes to a path of the console and waits for its heading. */
   open(path: string): Promise<void>;
+  /** Goes to a path and signs in there. Before it the page asks who it is and is told 401, which browsers note by themselves: `expected` should let it pass where complaints count. */
+  signIn(name: string, password: string, path?: string): Promise<void>;
   /** Waits until an expression is true on the page. The browser's own waiting evaluates it as a script of the page, whose policy forbids that. */
   until(expression: string): Promise<void>;
   /** Serious and critical findings of axe on what is shown, in words. */
   accessibility(): Promise<string[]>;
   /** How far the page is wider than the window, in pixels: 0 where nothing has to be scrolled sideways. */
   overflow(): Promise<number>;
+  /**
+   * What is shown, once all is loaded, has no such finding and is not wider than the window. With STERNWAY_PICTURES set to a folder, a picture of it is left there to be looked at.
+   * @param what - names it in the report and the picture
+   */
+  stands(what: string): Promise<void>;
   /** Runs a part of a test; when it fails, takes a picture and says where it lies. */
   watched<Result>(what: string, work: () => Promise<Result>): Promise<Result>;
 }
@@ -74,7 +82,7 @@ async function openWindow(browser: Browser, origin: string, options: BrowserOpti
   const page = await context.newPage();
   const complaints: string[] = [];
   watch(page, origin, options.expected, complaints);
-  return {
+  const window: TestWindow = {
     page,
     context,
     complaints,
@@ -82,10 +90,26 @@ async function openWindow(browser: Browser, origin: string, options: BrowserOpti
       await page.goto(origin + path);
       await page.locator("h1").first().waitFor();
     },
+    async signIn(name, password, path = "/") {
+      await window.watched(`signing in as ${name}`, async () => {
+        await window.open(path);
+        await page.getByLabel("Name").fill(name);
+        await page.getByLabel("Password", { exact: true }).fill(password);
+        const button = page.getByRole("button", { name: "Sign in", exact: true });
+        await button.click();
+        await button.waitFor({ state: "detached" });
+      });
+    },
     until: (expression) => isTrue(page, expression),
     accessibility: () => findings(page),
     overflow: () =>
       page.evaluate("Math.max(0, document.documentElement.scrollWidth - document.documentElement.clientWidth)"),
+    async stands(what) {
+      await page.locator("[aria-busy=true]").first().waitFor({ state: "detached" });
+      await leavePicture(page, what);
+      const seen = { what, findings: await window.accessibility(), overflow: await window.overflow() };
+      expect(seen).toEqual({ what, findings: [], overflow: 0 });
+    },
     async watched(what, work) {
       try {
         return await work();
@@ -99,6 +123,7 @@ async function openWindow(browser: Browser, origin: string, options: BrowserOpti
     },
     [Symbol.asyncDispose]: () => context.close(),
   };
+  return window;
 }
 
 function watch(page: Page, origin: string, expected: RegExp | undefined, complaints: string[]): void {
@@ -117,6 +142,15 @@ function watch(page: Page, origin: string, expected: RegExp | undefined, complai
   page.on("response", (response) => {
     if (response.status() >= 500) complain(`${response.status()} at ${response.url()}`);
   });
+}
+
+async function leavePicture(page: Page, what: string): Promise<void> {
+  const folder = process.env["STERNWAY_PICTURES"];
+  if (folder === undefined) return;
+  const { width = 0 } = page.viewportSize() ?? {};
+  const isDark = await page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches");
+  const file = `${what.replaceAll("/", "-")}-${width}-${isDark === true ? "dark" : "light"}.png`;
+  await page.screenshot({ path: join(folder, file), fullPage: true });
 }
 
 async function isTrue(page: Page, expression: string): Promise<void> {

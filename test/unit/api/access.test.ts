@@ -1,51 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { Secret, TOTP } from "otpauth";
 import type { WireSession } from "../../../src/contract/contract.ts";
-import { LOOPBACK, openApiFixture, type ApiFixture } from "../../support/api-fixture.ts";
+import { openApiFixture, type ApiFixture } from "../../support/api-fixture.ts";
+import { askAsBrowser as ask, type BrowserReply } from "../../support/browser-request.ts";
 
 const PASSWORD = "correct horse battery";
-
-interface Reply {
-  status: number;
-  body: Record<string, unknown>;
-  cookie: string | undefined;
-  headers: Headers;
-}
-
-/** Asks over TCP as a browser would: with its cookie, its CSRF token, and JSON. */
-async function ask(
-  { answer }: ApiFixture,
-  method: string,
-  path: string,
-  options: {
-    body?: unknown;
-    cookie?: string | undefined;
-    csrf?: string | undefined;
-    token?: string;
-    secure?: boolean;
-  } = {},
-): Promise<Reply> {
-  const { body, cookie, csrf, token, secure = false } = options;
-  const request = new Request(`http://127.0.0.1${path}`, {
-    method,
-    headers: {
-      host: "127.0.0.1",
-      ...(body === undefined ? {} : { "content-type": "application/json" }),
-      ...(cookie === undefined ? {} : { cookie }),
-      ...(csrf === undefined ? {} : { "x-sternway-csrf": csrf }),
-      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const response = await answer(request, { ...LOOPBACK, secure });
-  const text = await response.text();
-  return {
-    status: response.status,
-    body: text === "" ? {} : (JSON.parse(text) as Record<string, unknown>),
-    cookie: response.headers.get("set-cookie")?.split(";")[0],
-    headers: response.headers,
-  };
-}
 
 /** Sets the appliance up. @returns the administrator's browser */
 async function setUp(fixture: ApiFixture): Promise<{ cookie: string; csrf: string }> {
@@ -54,7 +13,7 @@ async function setUp(fixture: ApiFixture): Promise<{ cookie: string; csrf: strin
   return { cookie: cookie!, csrf: String(session["csrf"]) };
 }
 
-const signIn = (fixture: ApiFixture, name: string, more: object = {}): Promise<Reply> =>
+const signIn = (fixture: ApiFixture, name: string, more: object = {}): Promise<BrowserReply> =>
   ask(fixture, "POST", "/v1/session", { body: { name, password: PASSWORD, ...more } });
 
 describe("set-up over HTTP", () => {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { micros } from "../../../src/base/units.ts";
 import type { WireOpenSession } from "../../../src/contract/contract.ts";
-import { LOOPBACK, openApiFixture, type ApiFixture } from "../../support/api-fixture.ts";
+import { openApiFixture, type ApiFixture } from "../../support/api-fixture.ts";
+import { askAsBrowser as ask } from "../../support/browser-request.ts";
 
 const PASSWORD = "correct horse battery";
 const FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
@@ -13,49 +14,10 @@ interface Browser {
   csrf: string;
 }
 
-interface Reply {
-  status: number;
-  body: Record<string, unknown>;
-  setCookie: string | undefined;
-}
-
-async function ask(
-  { answer }: ApiFixture,
-  method: string,
-  path: string,
-  who: Partial<Browser> & { token?: string; userAgent?: string; from?: string; body?: unknown } = {},
-): Promise<Reply> {
-  const { cookie, csrf, token, userAgent, body, from = "127.0.0.1" } = who;
-  const request = new Request(`http://127.0.0.1${path}`, {
-    method,
-    headers: {
-      host: "127.0.0.1",
-      ...(body === undefined ? {} : { "content-type": "application/json" }),
-      ...(cookie === undefined ? {} : { cookie }),
-      ...(csrf === undefined ? {} : { "x-sternway-csrf": csrf }),
-      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-      ...(userAgent === undefined ? {} : { "user-agent": userAgent }),
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const response = await answer(request, { ...LOOPBACK, from });
-  const text = await response.text();
-  return {
-    status: response.status,
-    body: text === "" ? {} : (JSON.parse(text) as Record<string, unknown>),
-    setCookie: response.headers.get("set-cookie") ?? undefined,
-  };
-}
-
 async function signIn(fixture: ApiFixture, name: string, userAgent?: string, from?: string): Promise<Browser> {
-  const body = { name, password: PASSWORD };
-  const reply = await ask(fixture, "POST", "/v1/session", {
-    body,
-    ...(userAgent === undefined ? {} : { userAgent }),
-    ...(from === undefined ? {} : { from }),
-  });
+  const reply = await ask(fixture, "POST", "/v1/session", { body: { name, password: PASSWORD }, userAgent, from });
   expect(reply.status).toBe(201);
-  return { cookie: reply.setCookie!.split(";")[0]!, csrf: String(reply.body["csrf"]) };
+  return { cookie: reply.cookie!, csrf: String(reply.body["csrf"]) };
 }
 
 /** With the administrator anna and the operator olga. */
@@ -156,7 +118,7 @@ describe("ending sessions", () => {
     expect([await isIn(fixture, desk), await isIn(fixture, anna)]).toEqual([true, true]);
     const [{ id }] = (await sessionsOf(fixture, desk)) as [WireOpenSession];
     const out = await ask(fixture, "DELETE", `/v1/sessions/${id}`, desk);
-    expect([out.status, out.setCookie]).toEqual([204, expect.stringContaining("Max-Age=0")]);
+    expect([out.status, out.headers.get("set-cookie")]).toEqual([204, expect.stringContaining("Max-Age=0")]);
     expect(await isIn(fixture, desk)).toBe(false);
   });
 
